@@ -1,0 +1,3 @@
+"""Test-suite configuration."""
+
+pytest_plugins = ["pytester"]
