@@ -1,0 +1,152 @@
+"""The one acceptance record that every engine hands over and every metric reads.
+
+A *verify step* is one forward pass of the target over a draft. It accepts a prefix of the draft and adds one token of
+the target's own (the bonus token). The prefill, which drafts nothing and emits the first token, is not a verify step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class AcceptanceSource(str, Enum):
+    """Where a record comes from, best first; shown wherever its figures are shown."""
+
+    ENGINE = "engine"
+    """The engine's own count, per request."""
+    COUNTERS = "counters"
+    """The engine's counters before and after: no per-request figures."""
+    STREAM = "stream"
+    """Inferred from how many tokens arrived together: inflated when emissions were merged on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyStep:
+    """One decode step: ``proposed_tokens`` drafted, ``accepted_tokens`` of them accepted (0 ≤ accepted ≤ proposed)."""
+
+    proposed_tokens: int
+    accepted_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceRecord:
+    """Acceptance of one request (or a sum of several), checked for its own identities when made.
+
+    Attributes:
+        draft_length: K, the most tokens that one step may propose.
+        histogram: K + 1 counts; ``histogram[j]`` is the number of verify steps that accepted exactly ``j`` tokens.
+        proposed_tokens: D, draft tokens really proposed over all verify steps.
+        undrafted_steps: decode steps in which the drafter proposed nothing (n-gram drafters often do); they are not
+            verify steps, so they count in tokens per decode step but not in the acceptance length.
+        discarded_tokens: tokens the last step had verified that were cut off by an end-of-sequence token or the output
+            limit; ``None`` when the engine does not say.
+        source: where the counts come from.
+
+    Raises:
+        ValueError: the counts contradict each other.
+    """
+
+    draft_length: int
+    histogram: tuple[int, ...]
+    proposed_tokens: int
+    undrafted_steps: int = 0
+    discarded_tokens: int | None = None
+    source: AcceptanceSource = AcceptanceSource.ENGINE
+
+    def __post_init__(self) -> None:
+        if self.draft_length < 1:
+            raise ValueError(f"draft_length must be at least 1, got {self.draft_length}")
+        if len(self.histogram) != self.draft_length + 1:
+            raise ValueError(
+                f"a draft length of {self.draft_length} needs {self.draft_length + 1} histogram bins, "
+                f"got {len(self.histogram)}"
+            )
+        if min(self.histogram) < 0 or self.proposed_tokens < 0 or self.undrafted_steps < 0:
+            raise ValueError("an acceptance record holds counts, and counts are never negative")
+        if self.discarded_tokens is not None and self.discarded_tokens < 0:
+            raise ValueError(f"discarded_tokens must not be negative, got {self.discarded_tokens}")
+        if not self.accepted_tokens <= self.proposed_tokens <= self.verify_steps * self.draft_length:
+            raise ValueError(
+                f"{self.accepted_tokens} accepted of {self.proposed_tokens} proposed tokens cannot be "
+                f"in {self.verify_steps} verify steps of at most {self.draft_length}"
+            )
+        if self.proposed_tokens < self.verify_steps:
+            raise ValueError(
+                "a verify step proposes at least one token; a step that proposes none is an undrafted step"
+            )
+
+    @classmethod
+    def from_steps(
+        cls,
+        steps: Iterable[VerifyStep],
+        *,
+        draft_length: int,
+        discarded_tokens: int | None = None,
+        source: AcceptanceSource = AcceptanceSource.ENGINE,
+    ) -> AcceptanceRecord:
+        """Count a request's decode steps; steps that proposed nothing become ``undrafted_steps``."""
+        histogram = [0] * (draft_length + 1)
+        proposed = undrafted = 0
+        for step in steps:
+            if step.proposed_tokens == 0:
+                undrafted += 1
+                continue
+            if not 0 <= step.accepted_tokens <= step.proposed_tokens <= draft_length:
+                raise ValueError(f"impossible verify step {step} at a draft length of {draft_length}")
+            histogram[step.accepted_tokens] += 1
+            proposed += step.proposed_tokens
+        return cls(draft_length, tuple(histogram), proposed, undrafted, discarded_tokens, source)
+
+    @property
+    def verify_steps(self) -> int:
+        """S: steps in which the target verified a draft."""
+        return sum(self.histogram)
+
+    @property
+    def accepted_tokens(self) -> int:
+        """A: draft tokens accepted over all verify steps, discarded ones included."""
+        return sum(accepted * steps for accepted, steps in enumerate(self.histogram))
+
+    @property
+    def al(self) -> float | None:
+        """Acceptance length 1 + A / S, bonus token counted; ``None`` without any verify step."""
+        return 1 + self.accepted_tokens / self.verify_steps if self.verify_steps else None
+
+    @property
+    def decoded_tokens(self) -> int:
+        """Tokens of all decode steps before anything was cut off: Σ (accepted + 1) plus one per undrafted step."""
+        return self.accepted_tokens + self.verify_steps + self.undrafted_steps
+
+    def expected_output_tokens(self) -> int | None:
+        """Output tokens implied: the prefill's one and the decoded ones less the discarded; ``None`` if unknown."""
+        return None if self.discarded_tokens is None else 1 + self.decoded_tokens - self.discarded_tokens
+
+
+def pool(records: Iterable[AcceptanceRecord]) -> AcceptanceRecord | None:
+    """Sum the counts of several records; ``None`` for none at all.
+
+    The draft length is the largest one. ``discarded_tokens`` is known only if every record knows it, and the source is
+    the weakest of the sources.
+
+    Example: one record per turn becomes one per conversation.
+    """
+    rows = list(records)
+    if not rows:
+        return None
+    draft_length = max(row.draft_length for row in rows)
+    histogram = [0] * (draft_length + 1)
+    for row in rows:
+        for accepted, steps in enumerate(row.histogram):
+            histogram[accepted] += steps
+    discarded = [row.discarded_tokens for row in rows]
+    order = list(AcceptanceSource)
+    return AcceptanceRecord(
+        draft_length=draft_length,
+        histogram=tuple(histogram),
+        proposed_tokens=sum(row.proposed_tokens for row in rows),
+        undrafted_steps=sum(row.undrafted_steps for row in rows),
+        discarded_tokens=None if None in discarded else sum(count for count in discarded if count is not None),
+        source=max((row.source for row in rows), key=order.index),
+    )

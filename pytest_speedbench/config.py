@@ -1,0 +1,117 @@
+"""Typed settings. Options, environment and TOML are read once, in :mod:`pytest_speedbench.settings`, into these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from pytest_speedbench.errors import ConfigError
+
+EngineArg = str | int | float | bool | None
+
+DEFAULT_DRAFT_LENGTH = 3
+DEFAULT_TOLERANCE = 0.01
+"""The relative drop of the acceptance length that is accepted unless the user says otherwise."""
+
+
+class DrafterMethod(str, Enum):
+    """How a drafter makes its draft."""
+
+    DRAFT_MODEL = "draft_model"
+    """An independent, smaller language model with the target's tokenizer."""
+    EAGLE3 = "eagle3"
+    """A head that reads the target's hidden states; full or pruned draft vocabulary."""
+    NGRAM = "ngram"
+    """Prompt lookup: continues the last tokens as they were continued earlier in the text. Needs no model."""
+    MTP = "mtp"
+    """Multi-token-prediction layers that are part of the target's own checkpoint. Needs no model."""
+    DFLASH = "dflash"
+    """A block-diffusion drafter that reads the target's hidden states."""
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether this method loads a drafter model of its own."""
+        return self not in (DrafterMethod.NGRAM, DrafterMethod.MTP)
+
+
+@dataclass(frozen=True, slots=True)
+class Drafter:
+    """A drafter: its method, where its model is (``None`` if the method needs none), and K.
+
+    ``draft_length`` is the number of tokens proposed per verify step, at least 1.
+    """
+
+    method: DrafterMethod
+    model: str | None = None
+    draft_length: int = DEFAULT_DRAFT_LENGTH
+
+    @classmethod
+    def parse(cls, text: str, draft_length: int = DEFAULT_DRAFT_LENGTH) -> Drafter:
+        """Read ``method`` or ``method:model``, e.g. ``ngram`` or ``eagle3:/models/head``.
+
+        Raises:
+            ConfigError: unknown method, a model missing where one is needed, or one given where none is.
+        """
+        name, _, model = text.partition(":")
+        methods = ", ".join(f"{m.value}:MODEL" if m.needs_model else m.value for m in DrafterMethod)
+        try:
+            method = DrafterMethod(name.strip())
+        except ValueError:
+            raise ConfigError(f"Unknown drafter {text!r}.", f"Write one of: {methods}.") from None
+        if method.needs_model and not model:
+            raise ConfigError(
+                f"The drafter {text!r} names no model.", f"Write {name}:MODEL, with a folder or a hub id for MODEL."
+            )
+        if model and not method.needs_model:
+            raise ConfigError(f"The drafter {text!r} takes no model.", f"Write just {name}.")
+        if draft_length < 1:
+            raise ConfigError(
+                f"A draft length of {draft_length} drafts nothing.",
+                "Give a draft length of at least 1, or leave the drafter out to measure the target alone.",
+            )
+        return cls(method, model or None, draft_length)
+
+    def __str__(self) -> str:
+        return f"{self.method.value}:{self.model}" if self.model else self.method.value
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A target with its drafter on an engine: what is measured.
+
+    ``drafter=None`` is the target alone. ``engine_args`` are handed to the engine as they are and recorded.
+    """
+
+    name: str
+    engine: str
+    model: str
+    drafter: Drafter | None = None
+    engine_args: Mapping[str, EngineArg] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the target picks tokens. Temperature 0 is greedy.
+
+    ``seed`` fixes the draws of one request; ``max_output_tokens`` caps every turn; ``ignore_eos`` goes on to the cap.
+    """
+
+    max_output_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    ignore_eos: bool = False
+
+    @property
+    def greedy(self) -> bool:
+        """Whether every token is the target's most likely one."""
+        return self.temperature == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A closed loop of ``concurrency`` conversations at a time."""
+
+    concurrency: int = 1

@@ -1,0 +1,115 @@
+"""What an engine is to the rest: started, given token ids, read as timed emissions, stopped.
+
+An adapter is small. Turns, concurrency, timing of conversations, retries and journals live in
+:mod:`pytest_speedbench.measure`, once for all engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from pytest_speedbench.acceptance import AcceptanceRecord
+from pytest_speedbench.config import EngineArg, Pair, Sampling
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation: the exact token ids the target reads, and how to sample."""
+
+    request_id: str
+    prompt_ids: tuple[int, ...]
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """Tokens that came out of the engine together.
+
+    ``at_s`` is ``time.perf_counter()`` taken as close to the engine as it can be, in seconds.
+    """
+
+    token_ids: tuple[int, ...]
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of a request.
+
+    ``acceptance`` is the engine's own record; ``None`` when there is no drafter or the engine does not say.
+    """
+
+    reason: FinishReason
+    acceptance: AcceptanceRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What really runs, as resolved at start.
+
+    Attributes:
+        name: the engine's registered name.
+        version: the engine's version.
+        args: every argument that shapes the measurement, as resolved.
+        device: accelerator name as the driver gives it, or the CPU's.
+        device_count: accelerators used.
+        driver: accelerator driver or CUDA version, ``None`` on a CPU.
+        max_concurrency: requests the engine can decode at once; ``None`` for no limit of its own.
+        vocab_size: the target's vocabulary size.
+        context_tokens: the longest sequence, prompt and output together.
+        eos_token_ids: ids that end a sequence, as the engine stops on them.
+    """
+
+    name: str
+    version: str
+    args: Mapping[str, EngineArg]
+    device: str
+    device_count: int
+    driver: str | None
+    max_concurrency: int | None
+    vocab_size: int
+    context_tokens: int
+    eos_token_ids: tuple[int, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+class Engine(Protocol):
+    """One engine with one pair loaded. All methods run on one event loop."""
+
+    async def start(self) -> EngineInfo:
+        """Load the models and get ready.
+
+        Raises:
+            EngineError: not installed, models that do not load or do not fit each other, wrong arguments.
+        """
+
+    def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+        """Decode one request: emissions as they come, then exactly one :class:`Finish`.
+
+        Closing the generator early cancels the request. ``sum(len(e.token_ids))`` is the output's length, the
+        end-of-sequence token included.
+
+        Raises:
+            EngineError: the engine failed; its own message is in it.
+        """
+
+    async def stop(self) -> None:
+        """Free everything. Safe to call twice, and after a failed start."""
+
+
+class EngineFactory(Protocol):
+    """How an adapter module is entered: checked before anything is loaded, then made."""
+
+    def check(self, pair: Pair) -> None:
+        """Refuse at once what can be known without loading: package missing, drafter method unsupported, bad arguments.
+
+        Raises:
+            EngineError: with the way out.
+        """
+
+    def create(self, pair: Pair) -> Engine:
+        """Make an engine that is not started yet."""

@@ -1,0 +1,51 @@
+"""Errors that speak to the user: one sentence of what is wrong, one of how to mend it."""
+
+from __future__ import annotations
+
+
+class SpeedbenchError(Exception):
+    """A mistake or a missing thing that the user can mend.
+
+    Args:
+        problem: one sentence: what is wrong, and where.
+        remedy: one sentence: how to mend it.
+
+    The pytest layer shows it without a traceback, as a usage error when it is known before any engine starts
+    and as a plain test failure afterwards.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.remedy}"
+
+
+class ConfigError(SpeedbenchError):
+    """An option, environment variable, marker or ``[tool.speedbench]`` entry that cannot be used."""
+
+
+class SplitError(SpeedbenchError):
+    """A split that does not exist or whose rows cannot be used."""
+
+
+class EngineError(SpeedbenchError):
+    """An engine that is unknown, not installed, cannot load its models, or failed while measuring."""
+
+
+class BaselineError(SpeedbenchError):
+    """A stored baseline that is missing, damaged, of another schema version, or cannot be written."""
+
+
+class VerdictError(AssertionError):
+    """A measurement that did not pass its check: a finding, not a mistake, and shown without a traceback."""
+
+
+class RegressionError(VerdictError):
+    """The gate found a regression, or could not compare what it was asked to."""
+
+
+class NotLosslessError(VerdictError):
+    """The pair's greedy output is not the target's own."""
