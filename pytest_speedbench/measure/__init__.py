@@ -1,0 +1,6 @@
+"""How prompts are asked and what is recorded: the same for every engine."""
+
+from pytest_speedbench.measure.driver import Progress, measure
+from pytest_speedbench.measure.run import Conversation, Run, SplitIdentity, Turn
+
+__all__ = ["Conversation", "Progress", "Run", "SplitIdentity", "Turn", "measure"]

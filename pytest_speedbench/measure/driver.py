@@ -1,0 +1,174 @@
+"""The closed-loop driver: N conversations at a time, each turn's reply fed back before the next."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from pytest_speedbench.config import Load, Sampling
+from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Request
+from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.prompts import ChatEncoder, ids_hash
+from pytest_speedbench.measure.run import Conversation, Turn
+from pytest_speedbench.splits.schema import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a measurement is: conversations done of ``total``, and the one that was just finished."""
+
+    done: int
+    total: int
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A conversation to hold, its first turn already tokenized."""
+
+    index: int
+    prompt: Prompt
+    first_ids: tuple[int, ...]
+
+
+async def measure(
+    engine: Engine,
+    info: EngineInfo,
+    encoder: ChatEncoder,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    load: Load,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[Conversation, ...]:
+    """Ask every prompt and record what came back, in the prompts' order.
+
+    The first turns are tokenized before the clock starts, later turns off the event loop. When one conversation fails
+    or the caller cancels, the others are cancelled too and nothing is returned: a part is not a measurement.
+
+    Raises:
+        EngineError: the engine failed, a prompt does not fit its context, or it cannot take this concurrency.
+    """
+    if info.max_concurrency is not None and load.concurrency > info.max_concurrency:
+        raise EngineError(
+            f"The engine {info.name} decodes at most {info.max_concurrency} request at a time, "
+            f"but a concurrency of {load.concurrency} is asked.",
+            f"Use a concurrency of {info.max_concurrency}, or an engine that batches.",
+        )
+    tasks = [_Task(index, prompt, encoder.encode([_user(prompt.turns[0])])) for index, prompt in enumerate(prompts)]
+    for task in tasks:
+        _check_length(task.prompt, 0, task.first_ids, sampling, info)
+    loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks)
+    return await loop.run(load.concurrency)
+
+
+class _ClosedLoop:
+    """One measurement in the making."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        info: EngineInfo,
+        encoder: ChatEncoder,
+        sampling: Sampling,
+        on_progress: Callable[[Progress], None] | None,
+        tasks: Sequence[_Task],
+    ) -> None:
+        self._engine = engine
+        self._info = info
+        self._encoder = encoder
+        self._sampling = sampling
+        self._on_progress = on_progress
+        self._tasks = tasks
+        self._queue = iter(tasks)
+        self._results: dict[int, Conversation] = {}
+        self._started_at = 0.0
+
+    async def run(self, concurrency: int) -> tuple[Conversation, ...]:
+        self._started_at = time.perf_counter()
+        workers = [asyncio.ensure_future(self._work()) for _ in range(min(concurrency, len(self._tasks)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return tuple(self._results[task.index] for task in self._tasks)
+
+    async def _work(self) -> None:
+        for task in self._queue:
+            conversation = await self._converse(task)
+            self._results[task.index] = conversation
+            if self._on_progress is not None:
+                self._on_progress(Progress(len(self._results), len(self._tasks), conversation))
+
+    async def _converse(self, task: _Task) -> Conversation:
+        prompt = task.prompt
+        messages = [_user(prompt.turns[0])]
+        ids = task.first_ids
+        turns: list[Turn] = []
+        for number, text in enumerate(prompt.turns):
+            if number:
+                messages += [_assistant(self._encoder.decode(turns[-1].output_ids)), _user(text)]
+                ids = await asyncio.to_thread(self._encoder.encode, messages)
+                _check_length(prompt, number, ids, self._sampling, self._info)
+            turns.append(await self._ask(prompt, number, ids))
+        return Conversation(prompt.question_id, prompt.category, prompt.sub_category, tuple(turns))
+
+    async def _ask(self, prompt: Prompt, number: int, ids: tuple[int, ...]) -> Turn:
+        request_id = f"{prompt.question_id}/{number + 1}"
+        seed = _request_seed(self._sampling.seed, request_id)
+        request = Request(request_id, ids, replace(self._sampling, seed=seed))
+        output: list[int] = []
+        emissions: list[tuple[float, int]] = []
+        finish: Finish | None = None
+        start_s = time.perf_counter() - self._started_at
+        async with aclosing(self._engine.generate(request)) as stream:
+            async for event in stream:
+                if isinstance(event, Emission):
+                    output.extend(event.token_ids)
+                    emissions.append((event.at_s - self._started_at, len(event.token_ids)))
+                else:
+                    finish = event
+        if finish is None or not output:
+            raise EngineError(
+                f"The engine {self._info.name} ended the request {request_id} without "
+                f"{'an end' if finish is None else 'any token'}.",
+                "Look at the engine's own log for the reason.",
+            )
+        return Turn(
+            prompt_tokens=len(ids),
+            prompt_sha256=ids_hash(ids),
+            output_ids=tuple(output),
+            finish_reason=finish.reason,
+            start_s=start_s,
+            emissions=tuple(emissions),
+            acceptance=finish.acceptance,
+        )
+
+
+def _check_length(prompt: Prompt, number: int, ids: tuple[int, ...], sampling: Sampling, info: EngineInfo) -> None:
+    needed = len(ids) + sampling.max_output_tokens
+    if needed > info.context_tokens:
+        raise EngineError(
+            f"Turn {number + 1} of {prompt.question_id!r} needs {needed} tokens ({len(ids)} of prompt and "
+            f"{sampling.max_output_tokens} of output), but the target's context is {info.context_tokens}.",
+            "Lower the output limit, leave the prompt out, or use a target with a longer context.",
+        )
+
+
+def _request_seed(seed: int, request_id: str) -> int:
+    """A seed of its own for each request that does not depend on the order in which requests run."""
+    digest = hashlib.sha256(f"{seed}:{request_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def _user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def _assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}

@@ -1,0 +1,57 @@
+"""An event loop in a thread of its own, so that a measurement can be called from anywhere, even from async tests."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class BackgroundLoop:
+    """Runs coroutines for a synchronous caller. Started on first use."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run to the end and return the result.
+
+        On Ctrl-C the coroutine is cancelled and its clean-up awaited before ``KeyboardInterrupt`` goes on.
+        """
+        loop = self._started()
+        outcome: concurrent.futures.Future[asyncio.Task[T]] = concurrent.futures.Future()
+        launched: concurrent.futures.Future[asyncio.Task[T]] = concurrent.futures.Future()
+
+        def launch() -> None:
+            task = loop.create_task(coroutine)
+            task.add_done_callback(outcome.set_result)
+            launched.set_result(task)
+
+        loop.call_soon_threadsafe(launch)
+        try:
+            return outcome.result().result()
+        except KeyboardInterrupt:
+            loop.call_soon_threadsafe(launched.result().cancel)
+            outcome.result()
+            raise
+
+    def close(self) -> None:
+        """Stop the thread. Safe to call twice."""
+        if self._loop is None or self._thread is None:
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._loop = self._thread = None
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="speedbench-loop", daemon=True)
+            self._thread.start()
+        return self._loop

@@ -1,0 +1,100 @@
+"""The Run: everything one measurement recorded, and nothing computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_speedbench.acceptance import AcceptanceRecord, pool
+from pytest_speedbench.config import Load, Pair, Sampling
+from pytest_speedbench.engines.base import EngineInfo, FinishReason
+from pytest_speedbench.engines.identity import ModelIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One request of a conversation. Times are seconds since the run's start, all from one clock.
+
+    Attributes:
+        prompt_tokens: length of the rendered prompt, in the served model's tokens.
+        prompt_sha256: hash of the rendered prompt's token ids.
+        output_ids: what the engine emitted, the end-of-sequence token included.
+        finish_reason: ``stop`` for an end-of-sequence token, ``length`` for the output limit.
+        start_s: when the request was handed to the engine.
+        emissions: ``(at_s, tokens)`` for every emission, in order.
+        acceptance: the engine's record; ``None`` without a drafter, or when the engine does not say.
+    """
+
+    prompt_tokens: int
+    prompt_sha256: str
+    output_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    start_s: float
+    emissions: tuple[tuple[float, int], ...]
+    acceptance: AcceptanceRecord | None
+
+    @property
+    def first_token_s(self) -> float:
+        """When the first token arrived."""
+        return self.emissions[0][0]
+
+    @property
+    def last_token_s(self) -> float:
+        """When the last token arrived."""
+        return self.emissions[-1][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One prompt of the split with all its turns: the unit of every statistic."""
+
+    question_id: str
+    category: str
+    sub_category: str
+    turns: tuple[Turn, ...]
+
+    @property
+    def acceptance(self) -> AcceptanceRecord | None:
+        """The turns' records pooled; ``None`` unless every turn has one (a part is not the whole)."""
+        records = [turn.acceptance for turn in self.turns if turn.acceptance is not None]
+        return pool(records) if len(records) == len(self.turns) else None
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens emitted over all turns."""
+        return sum(len(turn.output_ids) for turn in self.turns)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitIdentity:
+    """Which split was asked: its name, the hash of its whole content, and how many prompts it has in all."""
+
+    name: str
+    sha256: str
+    prompts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measurement of one pair on one split.
+
+    ``conversations`` are in the split's order. ``environment`` holds versions and the like, for the record only.
+    """
+
+    pair: Pair
+    engine: EngineInfo
+    models: ModelIdentity
+    split: SplitIdentity
+    sampling: Sampling
+    load: Load
+    conversations: tuple[Conversation, ...]
+    environment: Mapping[str, str]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories present, in alphabetical order."""
+        return tuple(sorted({conversation.category for conversation in self.conversations}))
+
+    def in_category(self, category: str) -> tuple[Conversation, ...]:
+        """The conversations of one category, in the split's order."""
+        return tuple(c for c in self.conversations if c.category == category)

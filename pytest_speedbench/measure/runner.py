@@ -1,0 +1,130 @@
+"""From a pair and a split to a Run: resolves models, keeps an engine alive between measurements, records what ran."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from importlib import metadata
+from types import MappingProxyType, TracebackType
+
+from pytest_speedbench.config import Load, Pair, Sampling
+from pytest_speedbench.engines.base import Engine, EngineInfo
+from pytest_speedbench.engines.checkpoints import open_checkpoint
+from pytest_speedbench.engines.identity import ModelIdentity, model_identity
+from pytest_speedbench.engines.registry import engine_factory
+from pytest_speedbench.measure.driver import Progress, measure
+from pytest_speedbench.measure.loop import BackgroundLoop
+from pytest_speedbench.measure.prompts import TemplateEncoder, check_chat_template
+from pytest_speedbench.measure.run import Run, SplitIdentity
+from pytest_speedbench.splits.schema import Split
+
+
+class Runner:
+    """Measures pairs. Close it, or use it as a context manager.
+
+    One engine is alive at a time, because two rarely fit one accelerator; the pair that is loaded already costs nothing
+    to ask again.
+    """
+
+    def __init__(self) -> None:
+        self._loop = BackgroundLoop()
+        self._loaded: tuple[Pair, Engine, EngineInfo] | None = None
+        self._encoders: dict[str, TemplateEncoder] = {}
+        self._identities: dict[Pair, ModelIdentity] = {}
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def check(self, pair: Pair) -> None:
+        """Refuse a pair that can be known not to run, before anything is loaded.
+
+        Raises:
+            EngineError: engine unknown or not installed, models missing or not fitting each other.
+        """
+        engine_factory(pair.engine).check(pair)
+        checkpoint = open_checkpoint(pair.model, download=False)
+        if checkpoint is not None:
+            check_chat_template(checkpoint.folder)
+
+    def measure(
+        self,
+        pair: Pair,
+        split: Split,
+        sampling: Sampling,
+        load: Load,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Run:
+        """Measure a pair on a split.
+
+        Raises:
+            EngineError: the pair cannot run, or the engine failed while measuring.
+        """
+        self.check(pair)
+        encoder = self._encoder(pair.model)
+        engine, info = self._engine(pair)
+        conversations = self._loop.run(measure(engine, info, encoder, split.prompts, sampling, load, on_progress))
+        return Run(
+            pair=pair,
+            engine=info,
+            models=self._identity(pair),
+            split=SplitIdentity(split.name, split.sha256, split.total),
+            sampling=sampling,
+            load=load,
+            conversations=conversations,
+            environment=_environment(),
+        )
+
+    def decode(self, pair: Pair, token_ids: tuple[int, ...]) -> str:
+        """The text of output ids of this pair's target, for messages."""
+        return self._encoder(pair.model).decode(token_ids)
+
+    def close(self) -> None:
+        """Stop the engine and the event loop. Safe to call twice."""
+        try:
+            self._stop_engine()
+        finally:
+            self._loop.close()
+
+    def _engine(self, pair: Pair) -> tuple[Engine, EngineInfo]:
+        if self._loaded is not None and self._loaded[0] == pair:
+            return self._loaded[1], self._loaded[2]
+        self._stop_engine()
+        engine = engine_factory(pair.engine).create(pair)
+        try:
+            info = self._loop.run(engine.start())
+        except BaseException:
+            self._loop.run(engine.stop())
+            raise
+        self._loaded = (pair, engine, info)
+        return engine, info
+
+    def _stop_engine(self) -> None:
+        if self._loaded is not None:
+            engine = self._loaded[1]
+            self._loaded = None
+            self._loop.run(engine.stop())
+
+    def _encoder(self, model: str) -> TemplateEncoder:
+        if model not in self._encoders:
+            self._encoders[model] = TemplateEncoder.load(open_checkpoint(model, download=True).folder)
+        return self._encoders[model]
+
+    def _identity(self, pair: Pair) -> ModelIdentity:
+        if pair not in self._identities:
+            self._identities[pair] = model_identity(pair)
+        return self._identities[pair]
+
+
+def _environment() -> MappingProxyType[str, str]:
+    return MappingProxyType(
+        {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "pytest-speedbench": metadata.version("pytest-speedbench"),
+        }
+    )

@@ -1,0 +1,138 @@
+"""An engine that answers at once, for tests of everything around engines.
+
+It is a complete third-party engine: announced by an entry point, started, given token ids, read as timed emissions with
+acceptance records that obey every identity. What it "decodes" follows from the prompt alone, so a drafter never changes
+its output; how much it "accepts" is set by the pair's engine arguments:
+
+    accept      chance that a draft token is accepted (default 0.6)
+    weak        a category that is accepted at ``weak_accept`` instead; the category is read off the request's id
+    lossy       a request id whose output differs when there is a drafter
+    silent      give no acceptance record
+    fail_at     number of the request at which the engine fails
+    slow_s      seconds per token
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import AsyncGenerator
+
+from pytest_speedbench.acceptance import AcceptanceRecord, VerifyStep
+from pytest_speedbench.config import Pair
+from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request
+from pytest_speedbench.errors import EngineError
+
+VOCABULARY = 256
+
+
+def check(pair: Pair) -> None:
+    """Refuse what the tests want refused."""
+    if pair.engine_args.get("refuse"):
+        raise EngineError("The scripted engine was told to refuse.", "Tell it otherwise.")
+
+
+def create(pair: Pair) -> ScriptedEngine:
+    """Make one."""
+    return ScriptedEngine(pair)
+
+
+class ScriptedEngine:
+    """See the module's docstring."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._requests = 0
+        self.cancelled: list[str] = []
+        self.running = 0
+        self.most_running = 0
+        self.stopped = 0
+
+    async def start(self) -> EngineInfo:
+        if self._pair.engine_args.get("fail_start"):
+            raise EngineError("The scripted engine cannot start.", "Ask it nicely.")
+        return EngineInfo(
+            name="scripted",
+            version="1.0",
+            args=dict(self._pair.engine_args),
+            device="imagination",
+            device_count=1,
+            driver=None,
+            max_concurrency=None,
+            vocab_size=VOCABULARY,
+            context_tokens=4096,
+            eos_token_ids=(0,),
+        )
+
+    async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+        self._requests += 1
+        if self._requests == self._pair.engine_args.get("fail_at"):
+            raise EngineError("The scripted engine broke down.", "Repair it.")
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            async for event in self._decode(request):
+                yield event
+        except (GeneratorExit, asyncio.CancelledError):
+            self.cancelled.append(request.request_id)
+            raise
+        finally:
+            self.running -= 1
+
+    async def stop(self) -> None:
+        self.stopped += 1
+
+    async def _decode(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+        output = self._output(request)
+        steps: list[VerifyStep] = []
+        yield Emission(output[:1], time.perf_counter())
+        done, discarded = 1, 0
+        for step in self._steps(request):
+            if done >= len(output):
+                break
+            if slow_s := self._pair.engine_args.get("slow_s"):
+                await asyncio.sleep(float(slow_s))
+            else:
+                await asyncio.sleep(0)
+            steps.append(step)
+            tokens = output[done : done + step.accepted_tokens + 1]
+            discarded = step.accepted_tokens + 1 - len(tokens)
+            done += len(tokens)
+            yield Emission(tokens, time.perf_counter())
+        yield Finish("length", self._record(steps, discarded))
+
+    def _record(self, steps: list[VerifyStep], discarded: int) -> AcceptanceRecord | None:
+        drafter = self._pair.drafter
+        if drafter is None or self._pair.engine_args.get("silent"):
+            return None
+        return AcceptanceRecord.from_steps(steps, draft_length=drafter.draft_length, discarded_tokens=discarded)
+
+    def _output(self, request: Request) -> tuple[int, ...]:
+        draw = _random("output", *request.prompt_ids)
+        length = request.sampling.max_output_tokens
+        output = [draw.randrange(33, 127) for _ in range(length)]
+        if self._pair.drafter is not None and request.request_id == self._pair.engine_args.get("lossy"):
+            output[length // 2] = 32
+        return tuple(output)
+
+    def _steps(self, request: Request) -> list[VerifyStep]:
+        args, drafter = self._pair.engine_args, self._pair.drafter
+        length = drafter.draft_length if drafter else 0
+        chance = float(args.get("accept") or 0.6)
+        if args.get("weak") and request.request_id.startswith(str(args["weak"])):
+            chance = float(args.get("weak_accept") or 0.1)
+        draw = _random("steps", request.request_id, args.get("noise"))
+        steps = []
+        for _ in range(request.sampling.max_output_tokens):
+            accepted = 0
+            while accepted < length and draw.random() < chance:
+                accepted += 1
+            steps.append(VerifyStep(length, accepted))
+        return steps
+
+
+def _random(*parts: object) -> random.Random:
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return random.Random(digest)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from pytest_speedbench.config import Drafter, DrafterMethod, Load, Pair, Sampling
+from pytest_speedbench.engines.base import EngineInfo
+from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.driver import Progress, measure
+from pytest_speedbench.measure.run import Conversation
+from pytest_speedbench.splits import Prompt
+from tests.scripted_engine import ScriptedEngine
+
+PAIR = Pair("pair", "scripted", "model", Drafter(DrafterMethod.NGRAM))
+
+
+class Letters:
+    """Encodes roles and letters; remembers the conversations it rendered."""
+
+    def __init__(self) -> None:
+        self.rendered: list[list[dict[str, str]]] = []
+
+    def encode(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
+        self.rendered.append(list(messages))
+        return tuple(ord(char) for message in messages for char in message["content"])
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return "".join(map(chr, token_ids))
+
+
+def prompts(count: int, turns: int = 1) -> list[Prompt]:
+    return [Prompt(f"math-{n}", "math", "", tuple(f"q{n}.{t}" for t in range(turns))) for n in range(count)]
+
+
+def run(
+    asked: Sequence[Prompt],
+    *,
+    engine: ScriptedEngine | None = None,
+    encoder: Letters | None = None,
+    concurrency: int = 1,
+    seen: list[Progress] | None = None,
+    info: dict[str, int] | None = None,
+) -> tuple[Conversation, ...]:
+    async def go() -> tuple[Conversation, ...]:
+        used = engine or ScriptedEngine(PAIR)
+        started: EngineInfo = replace(await used.start(), **(info or {}))
+        on_progress = seen.append if seen is not None else None
+        return await measure(used, started, encoder or Letters(), asked, Sampling(8), Load(concurrency), on_progress)
+
+    return asyncio.run(go())
+
+
+def test_every_prompt_is_asked_and_kept_in_order() -> None:
+    asked = prompts(7)
+    seen: list[Progress] = []
+    found = run(asked, concurrency=3, seen=seen)
+    assert [c.question_id for c in found] == [p.question_id for p in asked]
+    assert [progress.done for progress in seen] == list(range(1, 8))
+    for conversation in found:
+        (turn,) = conversation.turns
+        assert len(turn.output_ids) == 8 == sum(tokens for _, tokens in turn.emissions)
+        assert turn.start_s <= turn.first_token_s <= turn.last_token_s
+        assert turn.acceptance is not None
+        assert turn.acceptance.expected_output_tokens() == 8
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 5])
+def test_the_loop_is_closed_at_the_concurrency(concurrency: int) -> None:
+    engine = ScriptedEngine(replace(PAIR, engine_args={"slow_s": 0.001}))
+    run(prompts(10), engine=engine, concurrency=concurrency)
+    assert engine.most_running == concurrency
+
+
+def test_results_do_not_depend_on_the_concurrency() -> None:
+    def essence(found: tuple[Conversation, ...]) -> list[object]:
+        return [(t.output_ids, t.prompt_sha256, t.acceptance) for c in found for t in c.turns]
+
+    assert essence(run(prompts(9, 2))) == essence(run(prompts(9, 2), concurrency=4))
+
+
+def test_replies_are_fed_back() -> None:
+    encoder = Letters()
+    (conversation,) = run(prompts(1, turns=3), encoder=encoder)
+    first, second, _ = (encoder.decode(turn.output_ids) for turn in conversation.turns)
+    last = encoder.rendered[-1]
+    assert [message["role"] for message in last] == ["user", "assistant", "user", "assistant", "user"]
+    assert [message["content"] for message in last] == ["q0.0", first, "q0.1", second, "q0.2"]
+
+
+def test_a_failing_engine_stops_the_others() -> None:
+    engine = ScriptedEngine(replace(PAIR, engine_args={"fail_at": 3, "slow_s": 0.05}))
+    with pytest.raises(EngineError, match="broke down"):
+        run(prompts(9), engine=engine, concurrency=3)
+    assert len(engine.cancelled) == 2
+    assert engine.running == 0
+
+
+def test_a_prompt_that_does_not_fit_is_refused_before_anything_is_asked() -> None:
+    engine = ScriptedEngine(PAIR)
+    long = Prompt("long", "math", "", ("x" * 100,))
+    with pytest.raises(EngineError, match=r"Turn 1 of 'long' needs 108 tokens \(100 of prompt and 8 of output\)"):
+        run([*prompts(2), long], engine=engine, info={"context_tokens": 107})
+    assert engine.most_running == 0
+
+
+def test_more_concurrency_than_the_engine_has_is_refused() -> None:
+    with pytest.raises(EngineError, match="at most 1 request at a time, but a concurrency of 2"):
+        run(prompts(2), concurrency=2, info={"max_concurrency": 1})
+
+
+def test_cancelling_cancels_the_requests() -> None:
+    engine = ScriptedEngine(replace(PAIR, engine_args={"slow_s": 10}))
+
+    async def go() -> None:
+        info = await engine.start()
+        task = asyncio.ensure_future(measure(engine, info, Letters(), prompts(4), Sampling(8), Load(2)))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(go())
+    assert len(engine.cancelled) == 2
+    assert engine.running == 0

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_speedbench.measure.loop import BackgroundLoop
+
+
+@pytest.fixture
+def loop() -> Iterator[BackgroundLoop]:
+    loop = BackgroundLoop()
+    yield loop
+    loop.close()
+
+
+async def add(a: int, b: int) -> int:
+    await asyncio.sleep(0)
+    return a + b
+
+
+def test_results_and_errors_come_back(loop: BackgroundLoop) -> None:
+    async def fail() -> None:
+        raise ValueError("no")
+
+    assert loop.run(add(1, 2)) == 3
+    with pytest.raises(ValueError, match="no"):
+        loop.run(fail())
+    assert loop.run(add(3, 4)) == 7
+
+
+def test_it_can_be_called_while_another_loop_runs(loop: BackgroundLoop) -> None:
+    async def outer() -> int:
+        return loop.run(add(1, 1))
+
+    assert asyncio.run(outer()) == 2
+
+
+def test_an_interrupt_cancels_and_waits_for_the_clean_up(loop: BackgroundLoop) -> None:
+    cleaned = threading.Event()
+
+    async def endless() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            cleaned.set()
+
+    main = threading.main_thread()
+    timer = threading.Timer(0.2, lambda: signal.pthread_kill(main.ident or 0, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(endless())
+    assert cleaned.is_set()
+
+
+def test_closing_twice_and_using_again(loop: BackgroundLoop) -> None:
+    assert loop.run(add(1, 1)) == 2
+    loop.close()
+    loop.close()
+    assert loop.run(add(2, 2)) == 4
