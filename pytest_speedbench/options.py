@@ -1,0 +1,75 @@
+"""The options, once: command line, environment and ``[tool.speedbench]`` are read from this one table.
+
+Imported in every pytest session where the plugin is installed, so it needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["text", "count", "names", "tolerance", "folder", "flag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: ``--speedbench-NAME``, ``SPEEDBENCH_NAME`` and ``NAME`` in ``[tool.speedbench]``."""
+
+    name: str
+    kind: Kind
+    metavar: str
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag."""
+        return f"--speedbench-{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"SPEEDBENCH_{self.key.upper()}"
+
+    @property
+    def key(self) -> str:
+        """The key in ``[tool.speedbench]`` and in the marker."""
+        return self.name.replace("-", "_")
+
+    @property
+    def dest(self) -> str:
+        """Where pytest keeps the parsed command-line value."""
+        return f"speedbench_{self.key}"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("engine", "text", "NAME", "engine that decodes (default: the pair's, else transformers)"),
+    Option("model", "text", "MODEL", "target model: a folder, a hub id or bundled:NAME (default: bundled:target)"),
+    Option(
+        "drafter",
+        "text",
+        "METHOD[:MODEL]",
+        "drafter, e.g. eagle3:/models/head, draft_model:MODEL, ngram; none for the target alone. "
+        "With --speedbench-pair: the candidate to gate against that pair's baseline",
+    ),
+    Option("draft-length", "count", "K", "tokens drafted per verify step (default: the pair's, else 3)"),
+    Option("pair", "text", "NAME", "a named pair: a bundled one or one of [tool.speedbench.pairs]"),
+    Option("split", "text", "NAME|FILE", "prompts to ask: a bundled split or a JSONL file (default: mini)"),
+    Option("categories", "names", "A,B,...", "ask these categories only"),
+    Option("prompts", "count", "N", "ask N prompts, spread evenly over the categories; always the same N"),
+    Option("concurrency", "count", "N", "conversations at a time (default: 1)"),
+    Option("max-tokens", "count", "N", "output limit of every turn, in tokens (default: 64)"),
+    Option("baseline-dir", "folder", "DIR", "where baselines are kept (default: baselines)"),
+    Option("update", "flag", "", "accept the figures of passing tests as the new baselines"),
+    Option(
+        "tolerance",
+        "tolerance",
+        "T[,CATEGORY=T...]",
+        "largest drop of the acceptance length that is no regression, e.g. 2%% or 2%%,multilingual=5%% (default: 1%%)",
+    ),
+)
+
+MARKER_KEYS: tuple[str, ...] = tuple(option.key for option in OPTIONS if option.name not in ("baseline-dir", "update"))
+"""What ``@pytest.mark.speedbench(...)`` takes."""
+
+REPORT_ATTRIBUTE = "speedbench"
+"""The attribute of a test's teardown report that carries what the test measured."""
