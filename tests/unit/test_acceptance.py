@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, VerifyStep, pool
+
+K = 3
+
+
+@st.composite
+def verify_steps(draw: st.DrawFn) -> VerifyStep:
+    proposed = draw(st.integers(0, K))
+    return VerifyStep(proposed, draw(st.integers(0, proposed)))
+
+
+step_lists = st.lists(verify_steps(), max_size=30)
+
+
+def record(steps: list[VerifyStep], **extra: Any) -> AcceptanceRecord:
+    return AcceptanceRecord.from_steps(steps, draft_length=K, **extra)
+
+
+def test_counts_of_a_small_request() -> None:
+    row = record([VerifyStep(3, 3), VerifyStep(3, 0), VerifyStep(0, 0), VerifyStep(2, 1)], discarded_tokens=2)
+    assert row.histogram == (1, 1, 0, 1)
+    assert (row.verify_steps, row.accepted_tokens, row.proposed_tokens, row.undrafted_steps) == (3, 4, 8, 1)
+    assert row.al == 1 + 4 / 3
+    assert row.decoded_tokens == 4 + 3 + 1
+    assert row.expected_output_tokens() == 1 + 8 - 2
+
+
+def test_without_verify_steps_there_is_no_acceptance_length() -> None:
+    row = record([VerifyStep(0, 0)])
+    assert row.al is None
+    assert row.undrafted_steps == 1
+    assert row.expected_output_tokens() is None
+
+
+@given(step_lists)
+def test_steps_are_counted_once(steps: list[VerifyStep]) -> None:
+    row = record(steps, discarded_tokens=0)
+    assert row.verify_steps + row.undrafted_steps == len(steps)
+    assert row.accepted_tokens == sum(step.accepted_tokens for step in steps)
+    assert row.proposed_tokens == sum(step.proposed_tokens for step in steps)
+    assert row.expected_output_tokens() == 1 + sum(step.accepted_tokens + 1 for step in steps)
+    assert row.al is None or 1 <= row.al <= K + 1
+
+
+@given(st.lists(step_lists, min_size=1, max_size=5))
+def test_pooling_is_counting_together(parts: list[list[VerifyStep]]) -> None:
+    assert pool(record(part) for part in parts) == record([step for part in parts for step in part])
+
+
+def test_pooling_nothing_is_nothing() -> None:
+    assert pool([]) is None
+
+
+def test_pooling_takes_the_largest_draft_length_and_the_weakest_source() -> None:
+    short = AcceptanceRecord(1, (2, 1), 3, discarded_tokens=1, source=AcceptanceSource.STREAM)
+    long = AcceptanceRecord(3, (1, 0, 0, 1), 6, discarded_tokens=2)
+    both = pool([short, long])
+    assert both is not None
+    assert (both.draft_length, both.histogram, both.discarded_tokens) == (3, (3, 1, 0, 1), 3)
+    assert both.source is AcceptanceSource.STREAM
+
+
+def test_discarded_tokens_are_known_only_if_all_are() -> None:
+    both = pool([AcceptanceRecord(1, (1, 0), 1, discarded_tokens=1), AcceptanceRecord(1, (1, 0), 1)])
+    assert both is not None
+    assert both.discarded_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"draft_length": 0, "histogram": (1,), "proposed_tokens": 0}, "at least 1"),
+        ({"draft_length": 2, "histogram": (1, 1), "proposed_tokens": 2}, "3 histogram bins"),
+        ({"draft_length": 1, "histogram": (-1, 2), "proposed_tokens": 2}, "never negative"),
+        ({"draft_length": 1, "histogram": (1, 1), "proposed_tokens": -1}, "never negative"),
+        ({"draft_length": 1, "histogram": (1, 1), "proposed_tokens": 2, "undrafted_steps": -1}, "never negative"),
+        ({"draft_length": 1, "histogram": (1, 1), "proposed_tokens": 2, "discarded_tokens": -1}, "negative"),
+        ({"draft_length": 2, "histogram": (0, 0, 2), "proposed_tokens": 3}, "cannot be"),
+        ({"draft_length": 2, "histogram": (2, 0, 0), "proposed_tokens": 5}, "cannot be"),
+        ({"draft_length": 2, "histogram": (2, 0, 0), "proposed_tokens": 1}, "at least one token"),
+    ],
+)
+def test_counts_that_contradict_each_other_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AcceptanceRecord(**arguments)
+
+
+@pytest.mark.parametrize("step", [VerifyStep(4, 0), VerifyStep(2, 3), VerifyStep(2, -1), VerifyStep(-1, -1)])
+def test_impossible_steps_are_refused(step: VerifyStep) -> None:
+    with pytest.raises(ValueError, match="impossible verify step"):
+        record([step])
