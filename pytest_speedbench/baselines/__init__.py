@@ -1,0 +1,32 @@
+"""What a run is compared with: stored baselines, their files, and when two measurements are comparable."""
+
+from pytest_speedbench.baselines.fingerprint import (
+    AcceptanceKey,
+    Difference,
+    HardwareKey,
+    acceptance_differences,
+    hardware_differences,
+)
+from pytest_speedbench.baselines.schema import Baseline, PromptEntry
+from pytest_speedbench.baselines.store import (
+    baseline_path,
+    list_baselines,
+    load_baseline,
+    read_baseline,
+    write_baseline,
+)
+
+__all__ = [
+    "AcceptanceKey",
+    "Baseline",
+    "Difference",
+    "HardwareKey",
+    "PromptEntry",
+    "acceptance_differences",
+    "baseline_path",
+    "hardware_differences",
+    "list_baselines",
+    "load_baseline",
+    "read_baseline",
+    "write_baseline",
+]

@@ -1,0 +1,156 @@
+"""When two measurements may be compared: the acceptance key and the hardware key.
+
+Acceptance is compared when the acceptance keys agree; absolute throughput only when the hardware keys agree too. What
+a change is allowed to touch is recorded beside the keys: the drafter and its method are in neither key, the engine's
+version only in the hardware key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_speedbench.acceptance import AcceptanceSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_speedbench.measure.run import Run
+
+_PARALLELISM_ARGS = frozenset({"tp_size", "pp_size", "dp_size", "ep_size", "tp", "pp", "dp", "ep"})
+
+
+class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything but the drafter that decides how many draft tokens are accepted.
+
+    ``top_p`` and ``seed`` are ``None`` for greedy decoding, which uses neither. ``source`` is the weakest source of the
+    run's records: lengths inferred from a stream are not comparable with an engine's own. ``None`` without any record.
+    """
+
+    target_sha256: str
+    tokenizer_sha256: str
+    chat_template_sha256: str
+    split_sha256: str
+    draft_length: int
+    max_output_tokens: int
+    temperature: float
+    top_p: float | None
+    seed: int | None
+    ignore_eos: bool
+    source: AcceptanceSource | None
+
+    @classmethod
+    def of(cls, run: Run) -> AcceptanceKey:
+        """The acceptance key of a run. Without a drafter the draft length is 0."""
+        sampling = run.sampling
+        records = [record for c in run.conversations if (record := c.acceptance) is not None]
+        order = list(AcceptanceSource)
+        return cls(
+            target_sha256=run.models.target_sha256,
+            tokenizer_sha256=run.models.tokenizer_sha256,
+            chat_template_sha256=run.models.chat_template_sha256,
+            split_sha256=run.split.sha256,
+            draft_length=run.pair.drafter.draft_length if run.pair.drafter else 0,
+            max_output_tokens=sampling.max_output_tokens,
+            temperature=sampling.temperature,
+            top_p=None if sampling.greedy else sampling.top_p,
+            seed=None if sampling.greedy else sampling.seed,
+            ignore_eos=sampling.ignore_eos,
+            source=max((record.source for record in records), key=order.index, default=None),
+        )
+
+
+class HardwareKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What absolute throughput depends on besides the models. ``parallelism``: the engine's arguments for it."""
+
+    device: str
+    device_count: int
+    driver: str | None
+    engine: str
+    engine_version: str
+    parallelism: dict[str, str | int | float | bool | None]
+    concurrency: int
+
+    @classmethod
+    def of(cls, run: Run) -> HardwareKey:
+        """The hardware key of a run."""
+        return cls(
+            device=run.engine.device,
+            device_count=run.engine.device_count,
+            driver=run.engine.driver,
+            engine=run.engine.name,
+            engine_version=run.engine.version,
+            parallelism={name: value for name, value in sorted(run.engine.args.items()) if _is_parallelism(name)},
+            concurrency=run.load.concurrency,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field in which two keys disagree, in words."""
+
+    field: str
+    baseline: str
+    measured: str
+
+    def __str__(self) -> str:
+        """One line for a message."""
+        return f"{self.field}: {self.baseline} in the baseline, {self.measured} now"
+
+
+def acceptance_differences(baseline: AcceptanceKey, measured: AcceptanceKey) -> tuple[Difference, ...]:
+    """The fields in which acceptance keys disagree; none means that acceptance may be compared."""
+    return _differences(baseline, measured)
+
+
+def hardware_differences(baseline: HardwareKey, measured: HardwareKey) -> tuple[Difference, ...]:
+    """The fields in which hardware keys disagree; none means that absolute throughput may be compared too."""
+    return _differences(baseline, measured)
+
+
+_WORDS: dict[str, str] = {
+    "target_sha256": "target weights",
+    "tokenizer_sha256": "tokenizer",
+    "chat_template_sha256": "chat template",
+    "split_sha256": "content of the split",
+    "draft_length": "draft length",
+    "max_output_tokens": "output limit in tokens",
+    "top_p": "top-p",
+    "seed": "sampling seed",
+    "ignore_eos": "ignoring the end of sequence",
+    "source": "source of the acceptance records",
+    "device_count": "number of devices",
+    "engine_version": "engine version",
+}
+
+
+def _differences(baseline: msgspec.Struct, measured: msgspec.Struct) -> tuple[Difference, ...]:
+    rows = []
+    for name in baseline.__struct_fields__:
+        before, after = getattr(baseline, name), getattr(measured, name)
+        if before != after:
+            show: Callable[[object], str] = _short_hash if name.endswith("_sha256") else _in_words
+            rows.append(Difference(_WORDS.get(name, name), show(before), show(after)))
+    return tuple(rows)
+
+
+def _short_hash(value: object) -> str:
+    return f"sha256 {str(value)[:12]}"
+
+
+def _in_words(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, AcceptanceSource):
+        return value.value
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={item}" for name, item in value.items()) or "none"
+    return str(value)
+
+
+def _is_parallelism(name: str) -> bool:
+    return "parallel" in name or name in _PARALLELISM_ARGS

@@ -1,0 +1,201 @@
+"""Baseline files: found, read with every fault told apart, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_speedbench.baselines.schema import FORMAT, SCHEMA_VERSION, Baseline
+from pytest_speedbench.errors import BaselineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_RESERVED_NAMES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
+)
+_MOST_NAME_CHARACTERS = 80
+
+
+def baseline_path(folder: Path, pair: str, split: str) -> Path:
+    """Where the baseline of a pair on a split lives: ``folder/<pair>/<split>.json``.
+
+    Names that are not safe as file names everywhere are changed, always in the same way, with a piece of the name's
+    hash to keep them apart.
+
+    Raises:
+        BaselineError: an empty name.
+    """
+    return folder / _file_name(pair, "pair") / f"{_file_name(split, 'split')}.json"
+
+
+def list_baselines(folder: Path) -> list[Path]:
+    """The baseline files under a folder, sorted; none if the folder does not exist."""
+    return sorted(path for path in folder.glob("*/*.json") if path.is_file() and not path.name.startswith("."))
+
+
+def read_baseline(path: Path, *, record_command: str) -> Baseline:
+    """Read and check one baseline. ``record_command`` is what the user runs to record a new one.
+
+    Raises:
+        BaselineError: missing, unreadable, damaged, of another schema version, or contradicting itself.
+    """
+    text = _read_text(path, record_command)
+    damaged = f"Restore it from version control, or record a new one with: {record_command}"
+    try:
+        data = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BaselineError(f"The baseline {path} is not valid JSON ({_json_fault(error)}).", damaged) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise BaselineError(
+            f"{path} is not a pytest-speedbench baseline.",
+            f"Move it out of the baselines folder, or record a baseline over it with: {record_command}",
+        )
+    _check_version(path, data.get("schema_version"), record_command)
+    try:
+        baseline = msgspec.convert(data, Baseline)
+        baseline.check()
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BaselineError(f"The baseline {path} is damaged: {_prompt_named(str(error), data)}.", damaged) from error
+    return baseline
+
+
+def load_baseline(folder: Path, pair: str, split: str, *, record_command: str) -> Baseline:
+    """Read the baseline of a pair on a split, and make sure that it is theirs.
+
+    Raises:
+        BaselineError: see :func:`read_baseline`; or the file holds another pair's or split's baseline.
+    """
+    path = baseline_path(folder, pair, split)
+    baseline = read_baseline(path, record_command=record_command)
+    if (baseline.pair, baseline.split) != (pair, split):
+        raise BaselineError(
+            f"{path} holds the baseline of {baseline.pair!r} on {baseline.split!r}, not of {pair!r} on {split!r}.",
+            f"Correct the names in it if it was moved on purpose, or record a new one with: {record_command}",
+        )
+    return baseline
+
+
+def write_baseline(folder: Path, baseline: Baseline) -> Path:
+    """Write a baseline to its place under ``folder``; returns its path. The old file stays until the new one is whole.
+
+    Raises:
+        BaselineError: the place cannot be written.
+    """
+    path = baseline_path(folder, baseline.pair, baseline.split)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace_whole(path, to_text(baseline).encode())
+    except (OSError, ValueError) as error:
+        raise BaselineError(
+            f"The baseline {path} cannot be written ({(isinstance(error, OSError) and error.strerror) or error}).",
+            "Check the folder's permissions and free space, or name another baselines folder.",
+        ) from error
+    return path
+
+
+def to_text(baseline: Baseline) -> str:
+    """The file's text: the summary first, one line per category and per prompt, so that a diff can be read."""
+    fields = msgspec.to_builtins(baseline)
+    summary, prompts = fields["summary"], fields["prompts"]
+    categories = ",\n".join(f"      {_line(name)}: {_line(row)}" for name, row in summary["categories"].items())
+    blocks = [
+        *(f"  {_line(name)}: {_line(fields[name])}" for name in ("format", "schema_version", "pair", "split")),
+        '  "summary": {\n'
+        f'    "overall": {_line(summary["overall"])},\n'
+        f'    "al_category_macro": {_line(summary["al_category_macro"])},\n'
+        f'    "categories": {{\n{categories}\n    }}\n  }}',
+        *(_block(name, fields[name]) for name in ("throughput", "acceptance_key", "hardware_key", "recorded")),
+        '  "prompts": [\n' + ",\n".join(f"    {_line(prompt)}" for prompt in prompts) + "\n  ]",
+    ]
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _block(name: str, value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
+    return f"  {_line(name)}: " + text.replace("\n", "\n  ")
+
+
+def _read_text(path: Path, record_command: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise BaselineError(f"There is no baseline {path}.", f"Record one with: {record_command}") from None
+    except IsADirectoryError:
+        raise BaselineError(f"The baseline {path} is a folder.", "Remove the folder, or name it otherwise.") from None
+    except UnicodeDecodeError as error:
+        raise BaselineError(
+            f"The baseline {path} is not text (byte {error.start} is not UTF-8).",
+            f"Restore it from version control, or record a new one with: {record_command}",
+        ) from error
+    except OSError as error:
+        raise BaselineError(
+            f"The baseline {path} cannot be read ({error.strerror or error}).", "Check the file and its permissions."
+        ) from error
+
+
+def _check_version(path: Path, version: object, record_command: str) -> None:
+    if version == SCHEMA_VERSION and type(version) is int:
+        return
+    if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
+        raise BaselineError(
+            f"The baseline {path} was written by a newer pytest-speedbench "
+            f"(schema version {version}; this one reads {SCHEMA_VERSION}).",
+            "Upgrade pytest-speedbench.",
+        )
+    raise BaselineError(
+        f"The baseline {path} has schema version {version!r}, which this pytest-speedbench cannot read.",
+        f"Record a new one with: {record_command}",
+    )
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _json_fault(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _prompt_named(fault: str, data: dict[str, object]) -> str:
+    """Add the prompt's id to a fault that names a prompt only by its position."""
+    place = re.search(r"\$\.prompts\[(\d+)\]", fault)
+    prompts = data.get("prompts")
+    if place and isinstance(prompts, list):
+        prompt = prompts[int(place[1])]
+        if isinstance(prompt, dict) and "id" in prompt:
+            return f"prompt {prompt['id']!r}: {fault}"
+    return fault
+
+
+def _file_name(name: str, what: str) -> str:
+    if not name.strip():
+        raise BaselineError(f"A {what} without a name cannot have a baseline.", f"Give the {what} a name.")
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:_MOST_NAME_CHARACTERS].rstrip(".-")
+    if plain == name and plain.split(".")[0].lower() not in _RESERVED_NAMES:
+        return plain
+    return f"{plain or what}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _replace_whole(path: Path, content: bytes) -> None:
+    """Write beside the target, flush to disk, then swap in: an interrupted write leaves the old file as it was."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
