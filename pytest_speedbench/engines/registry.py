@@ -1,0 +1,54 @@
+"""Engines by name. An adapter module is imported only when its engine is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from pytest_speedbench.engines.base import EngineFactory
+from pytest_speedbench.errors import EngineError
+
+ENTRY_POINT_GROUP = "pytest_speedbench.engines"
+"""Where other packages announce engines: the entry point's name is the engine's, its value a module or an object that
+is an :class:`~pytest_speedbench.engines.base.EngineFactory`."""
+
+_BUILT_IN = {"transformers": "pytest_speedbench.engines.transformers"}
+
+
+def known_engines() -> tuple[str, ...]:
+    """The names of all engines, built in and installed, in alphabetical order. Imports none of them."""
+    return tuple(sorted({*_BUILT_IN, *_installed()}))
+
+
+def engine_factory(name: str) -> EngineFactory:
+    """The factory of the engine ``name``. A built-in engine cannot be replaced by an installed one.
+
+    Raises:
+        EngineError: no such engine, or its package does not import or is no engine.
+    """
+    if name in _BUILT_IN:
+        return cast("EngineFactory", importlib.import_module(_BUILT_IN[name]))
+    entry_point = _installed().get(name)
+    if entry_point is None:
+        close = difflib.get_close_matches(name, known_engines(), n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise EngineError(f"There is no engine {name!r}.{hint}", f"Choose one of: {', '.join(known_engines())}.")
+    try:
+        factory = entry_point.load()
+    except Exception as error:
+        raise EngineError(
+            f"The engine {name!r} ({entry_point.value}) does not import: {error}.",
+            "Reinstall the package that brings it, or choose another engine.",
+        ) from error
+    if not (callable(getattr(factory, "check", None)) and callable(getattr(factory, "create", None))):
+        raise EngineError(
+            f"The engine {name!r} ({entry_point.value}) has no check and create functions.",
+            "Ask its authors to make the entry point an EngineFactory.",
+        )
+    return cast("EngineFactory", factory)
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry_point.name: entry_point for entry_point in entry_points(group=ENTRY_POINT_GROUP)}
