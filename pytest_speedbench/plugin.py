@@ -1,0 +1,149 @@
+"""pytest's entry into speedbench: options, marker, fixtures, header and summary.
+
+pytest imports this module in every project where the package is installed. It therefore imports nothing that pytest
+has not imported already; the rest follows when a test asks for a speedbench fixture or an option is given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from _pytest.terminal import TerminalReporter
+
+    from pytest_speedbench.config import Pair
+    from pytest_speedbench.measurement import Speedbench
+    from pytest_speedbench.session import SpeedbenchSession
+    from pytest_speedbench.splits import Split
+
+_SESSION = pytest.StashKey["SpeedbenchSession"]()
+_GIVEN = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--speedbench-*``."""
+    group = parser.getgroup("speedbench", "speculative-decoding regression tests")
+    for option in OPTIONS:
+        if option.kind == "flag":
+            group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=option.help)
+        else:
+            group.addoption(option.flag, dest=option.dest, metavar=option.metavar, default=None, help=option.help)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker and the summary; check settings that were given outside of tests at once."""
+    keys = ", ".join(f"{key}=..." for key in MARKER_KEYS)
+    config.addinivalue_line("markers", f"speedbench({keys}): what the speedbench fixture measures in this test")
+    config.pluginmanager.register(_Summary(config), "speedbench-summary")
+    config.stash[_GIVEN] = _given(config)
+    if config.stash[_GIVEN]:
+        _session(config).check_outside()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what will be measured, when settings were given outside of tests."""
+    return _session(config).header() if config.stash[_GIVEN] else []
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check what the collected tests ask for, before any engine starts."""
+    ours = [item for item in session.items if "speedbench" in getattr(item, "fixturenames", ())]
+    if ours:
+        _session(session.config).check_items(ours)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say what the tests will measure, if the header did not."""
+    if config.stash[_GIVEN] or _SESSION not in config.stash:
+        return []
+    return config.stash[_SESSION].header()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the engines."""
+    if _SESSION in session.config.stash:
+        session.config.stash[_SESSION].close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach what was measured to the report, which xdist carries to the controller."""
+    report = yield
+    if _SESSION in item.config.stash:
+        item.config.stash[_SESSION].finish_report(item, call, report)
+    return report
+
+
+@pytest.fixture
+def speedbench(request: pytest.FixtureRequest) -> Generator[Speedbench, None, None]:
+    """Measure a target+drafter pair, record its acceptance and throughput, and gate it against its baseline."""
+    session = _session(request.config)
+    yield session.open(request.node)
+    session.close_test(request.node)
+
+
+@pytest.fixture
+def speedbench_pair(speedbench: Speedbench) -> Pair:
+    """The pair that this test measures."""
+    return speedbench.pair
+
+
+@pytest.fixture
+def speedbench_pairs(speedbench: Speedbench) -> Mapping[str, Pair]:
+    """All named pairs: the bundled ones and those of ``[tool.speedbench.pairs]``."""
+    return speedbench.pairs
+
+
+@pytest.fixture
+def speedbench_split(speedbench: Speedbench) -> Callable[[str], Split]:
+    """Load a split by name or path: ``speedbench_split("mini")``."""
+    return speedbench.split
+
+
+class _Summary:
+    """Gathers what tests measured from their reports; with xdist it lives on the controller."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._entries: list[dict[str, Any]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep a report's measurements."""
+        self._entries.extend(getattr(report, REPORT_ATTRIBUTE, ()))
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Say what was measured."""
+        if self._entries:
+            from pytest_speedbench.summary import write_summary
+
+            write_summary(terminalreporter, self._config, self._entries, _session(self._config).settings().baseline_dir)
+
+
+def _given(config: pytest.Config) -> bool:
+    """Whether someone configured speedbench outside of tests: on the command line, by environment or in pyproject."""
+    if any(getattr(config.option, option.dest, None) is not None for option in OPTIONS):
+        return True
+    if any(name.startswith("SPEEDBENCH_") for name in os.environ):
+        return True
+    try:
+        return b"[tool.speedbench" in (config.rootpath / "pyproject.toml").read_bytes()
+    except OSError:
+        return False
+
+
+def _session(config: pytest.Config) -> SpeedbenchSession:
+    if _SESSION not in config.stash:
+        from pytest_speedbench.session import SpeedbenchSession
+
+        config.stash[_SESSION] = SpeedbenchSession.from_config(config)
+    return config.stash[_SESSION]

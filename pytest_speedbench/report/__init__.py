@@ -1,0 +1,1 @@
+"""How people are told: one module per audience, all fed by the same entries."""

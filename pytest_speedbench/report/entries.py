@@ -1,0 +1,106 @@
+"""What a test measured, as plain data: it travels from xdist workers to the controller inside test reports."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class FigureRow(msgspec.Struct, frozen=True):
+    """Acceptance of one category, or of everything together. ``None`` is absent, not zero.
+
+    ``rates`` are the conditional acceptance rates at draft positions 1 … K.
+    """
+
+    name: str
+    prompts: int
+    missing: int
+    al_macro: float | None
+    al_pooled: float | None
+    rates: list[float | None]
+    draft_acceptance_rate: float | None
+    tokens_per_decode_step: float | None
+    output_tokens: int
+
+
+class MeasurementEntry(msgspec.Struct, frozen=True, tag="measurement"):
+    """One measurement's figures, and in words what was measured."""
+
+    test: str
+    pair: str
+    drafter: str
+    engine: str
+    device: str
+    split_name: str
+    split: str
+    load: str
+    source: str | None
+    rows: list[FigureRow]
+    overall: FigureRow
+    output_tps: float | None
+    output_tps_per_gpu: float | None
+    user_tps_q50: float | None
+    ttft_q50_s: float | None
+    step_time_q50_s: float | None
+
+
+class GateRow(msgspec.Struct, frozen=True):
+    """One category's verdict. Changes are relative: −0.05 is a drop of 5 %."""
+
+    name: str
+    prompts: int
+    of_prompts: int
+    baseline_al: float | None
+    candidate_al: float | None
+    change: float | None
+    lower: float | None
+    upper: float | None
+    tolerance: float
+    verdict: str
+    detectable_drop: float | None
+    reason: str
+
+
+class GateEntry(msgspec.Struct, frozen=True, tag="gate"):
+    """One comparison and what came of it. ``figure`` names the compared length."""
+
+    test: str
+    pair: str
+    against: str
+    figure: str
+    family_error: float
+    rows: list[GateRow]
+    notes: list[str]
+
+
+class LosslessEntry(msgspec.Struct, frozen=True, tag="lossless"):
+    """A comparison of the pair's output with the target's own."""
+
+    test: str
+    pair: str
+    conversations: int
+    different: int
+
+
+class BaselineEntry(msgspec.Struct, frozen=True, tag="baseline"):
+    """A baseline file that a test read or wrote."""
+
+    test: str
+    path: str
+    action: Literal["read", "written"]
+
+
+Entry = MeasurementEntry | GateEntry | LosslessEntry | BaselineEntry
+
+
+def to_plain(entry: Entry) -> dict[str, Any]:
+    """The entry as JSON-like data."""
+    plain: dict[str, Any] = msgspec.to_builtins(entry)
+    return plain
+
+
+def from_plain(plain: dict[str, Any]) -> Entry:
+    """The entry back from JSON-like data."""
+    entry: Entry = msgspec.convert(plain, type=Entry)
+    return entry

@@ -1,0 +1,69 @@
+"""A Run and its figures become an entry."""
+
+from __future__ import annotations
+
+from pytest_speedbench.measure.run import Conversation, Run
+from pytest_speedbench.metrics.acceptance import AcceptanceFigures
+from pytest_speedbench.metrics.summary import Summary
+from pytest_speedbench.report.entries import FigureRow, MeasurementEntry
+
+
+def measurement_entry(test: str, run: Run, summary: Summary) -> MeasurementEntry:
+    """The entry of one measurement."""
+    speed = summary.throughput
+    acceptance = summary.acceptance
+    return MeasurementEntry(
+        test=test,
+        pair=run.pair.name,
+        drafter=describe_drafter(run),
+        engine=f"{run.engine.name} {run.engine.version}",
+        device=run.engine.device,
+        split_name=run.split.name,
+        split=describe_split(run),
+        load=describe_load(run),
+        source=acceptance.overall.source.value if acceptance.overall.source else None,
+        rows=[
+            _row(category, figures, run.in_category(category)) for category, figures in acceptance.by_category.items()
+        ],
+        overall=_row("overall", acceptance.overall, run.conversations),
+        output_tps=speed.output_tps,
+        output_tps_per_gpu=speed.output_tps_per_gpu,
+        user_tps_q50=speed.user_tps.q50 if speed.user_tps else None,
+        ttft_q50_s=speed.ttft_s.q50 if speed.ttft_s else None,
+        step_time_q50_s=speed.step_time_s.q50 if speed.step_time_s else None,
+    )
+
+
+def describe_drafter(run: Run) -> str:
+    """The target and its drafter in words."""
+    drafter = run.pair.drafter
+    return f"{run.pair.model} alone" if drafter is None else f"{run.pair.model} + {drafter}, K = {drafter.draft_length}"
+
+
+def describe_split(run: Run) -> str:
+    """Which prompts were asked, in words; a subset is called one."""
+    asked = len(run.conversations)
+    turns = sum(len(conversation.turns) for conversation in run.conversations)
+    part = f"{asked} prompts" if asked == run.split.prompts else f"{asked} of {run.split.prompts} prompts"
+    return f"{run.split.name}: {part}, {turns} turns"
+
+
+def describe_load(run: Run) -> str:
+    """Sampling and load in words."""
+    sampling = run.sampling
+    how = "greedy" if sampling.greedy else f"temperature {sampling.temperature:g}"
+    return f"{how}, at most {sampling.max_output_tokens} tokens a turn, concurrency {run.load.concurrency}"
+
+
+def _row(name: str, figures: AcceptanceFigures, conversations: tuple[Conversation, ...]) -> FigureRow:
+    return FigureRow(
+        name=name,
+        prompts=figures.conversations,
+        missing=figures.missing,
+        al_macro=figures.al_macro,
+        al_pooled=figures.al_pooled,
+        rates=list(figures.conditional_rates),
+        draft_acceptance_rate=figures.draft_acceptance_rate,
+        tokens_per_decode_step=figures.tokens_per_decode_step,
+        output_tokens=sum(conversation.output_tokens for conversation in conversations),
+    )

@@ -1,0 +1,157 @@
+"""Entries become lines of text: for a terminal with colours or a CI log without."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pytest_speedbench.gate import OVERALL
+from pytest_speedbench.report.entries import FigureRow, GateEntry, GateRow, LosslessEntry, MeasurementEntry
+
+ABSENT = "–"
+
+_VERDICT_STYLES = {
+    "regression": "bold red",
+    "no regression": "green",
+    "undecided": "yellow",
+    "missing data": "bold red",
+}
+
+
+def render(table: Table, *, width: int, colour: bool) -> str:
+    """A rich table as text of at most ``width`` columns, trailing blanks removed."""
+    stream = io.StringIO()
+    Console(
+        file=stream,
+        width=width,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+    ).print(table)
+    return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines())
+
+
+def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> list[str]:
+    """What was measured, its acceptance by category, its speed."""
+    lines = [
+        f"{entry.pair}: {entry.drafter}",
+        f"  {entry.engine} on {entry.device}; {entry.split}; {entry.load}",
+    ]
+    if entry.source is None:
+        lines.append("  no acceptance: nothing was drafted or the engine reports none")
+    else:
+        if entry.source != "engine":
+            lines.append(f"  acceptance from {entry.source}, not from the engine's own per-request record")
+        lines.append(render(_figures(entry), width=width, colour=colour))
+    return [*lines, f"  {speed_line(entry)}"]
+
+
+def speed_line(entry: MeasurementEntry) -> str:
+    """Throughput and latency in one line."""
+    parts = [
+        f"Output TPS {_number(entry.output_tps, 1)}",
+        f"User TPS {_number(entry.user_tps_q50, 1)} (median)",
+        f"TTFT {_milliseconds(entry.ttft_q50_s)} (median)",
+        f"step {_milliseconds(entry.step_time_q50_s)} (median)",
+    ]
+    if entry.output_tps_per_gpu is not None:
+        parts.insert(1, f"per GPU {_number(entry.output_tps_per_gpu, 1)}")
+    return ", ".join(parts)
+
+
+def gate_lines(entry: GateEntry, *, width: int, colour: bool) -> list[str]:
+    """The verdicts by category. The intervals hold together, at the family-wise error."""
+    table = _table("", "prompts", "baseline", "now", "change", "interval", "tolerance")
+    table.add_column("verdict")
+    for row in entry.rows:
+        if row.name == OVERALL:
+            table.add_section()
+        table.add_row(*_gate_cells(row), _verdict(row))
+    title = f"{entry.pair} against {entry.against}: {entry.figure}, family-wise error {entry.family_error:.0%}"
+    return [title, render(table, width=width, colour=colour), *(f"  note: {note}" for note in entry.notes)]
+
+
+def lossless_line(entry: LosslessEntry) -> str:
+    """Whether the output was the target's own."""
+    if entry.different:
+        return f"{entry.pair}: {entry.different} of {entry.conversations} greedy outputs differ from the target's own"
+    return f"{entry.pair}: all {entry.conversations} greedy outputs equal the target's own"
+
+
+def _figures(entry: MeasurementEntry) -> Table:
+    rates = len(entry.overall.rates)
+    table = _table(
+        "",
+        "prompts",
+        "AL macro",
+        "AL pooled",
+        *(f"AR@{k}" for k in range(1, rates + 1)),
+        "accepted",
+        "tok/step",
+        "tokens",
+    )
+    for row in entry.rows:
+        table.add_row(*_figure_cells(row))
+    table.add_section()
+    table.add_row(*_figure_cells(entry.overall))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, 1))
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    return table
+
+
+def _figure_cells(row: FigureRow) -> Iterable[str]:
+    prompts = f"{row.prompts}" if not row.missing else f"{row.prompts} ({row.missing} without)"
+    return (
+        row.name,
+        prompts,
+        _number(row.al_macro, 3),
+        _number(row.al_pooled, 3),
+        *(_number(rate, 3) for rate in row.rates),
+        _share(row.draft_acceptance_rate),
+        _number(row.tokens_per_decode_step, 3),
+        str(row.output_tokens),
+    )
+
+
+def _gate_cells(row: GateRow) -> Iterable[str]:
+    interval = ABSENT if row.lower is None or row.upper is None else f"{row.lower:+.1%} … {row.upper:+.1%}"
+    return (
+        row.name,
+        str(row.prompts) if row.prompts == row.of_prompts else f"{row.prompts}/{row.of_prompts}",
+        _number(row.baseline_al, 3),
+        _number(row.candidate_al, 3),
+        ABSENT if row.change is None else f"{row.change:+.1%}",
+        interval,
+        f"{row.tolerance:.1%}",
+    )
+
+
+def _verdict(row: GateRow) -> str:
+    style = _VERDICT_STYLES.get(row.verdict)
+    text = row.verdict
+    if row.reason:
+        text += f": {row.reason}"
+    if row.verdict == "undecided" and row.detectable_drop is not None:
+        text += f" (sees drops from {row.detectable_drop:.1%})"
+    return f"[{style}]{text}[/]" if style else text
+
+
+def _number(value: float | None, digits: int) -> str:
+    return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+def _share(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.1%}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return ABSENT if value is None else f"{value * 1000:.1f} ms"

@@ -1,0 +1,318 @@
+"""One object per pytest session: settings, the runner, runs made, baselines to be written."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shlex
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_speedbench.baselines import Baseline, baseline_path, load_baseline, write_baseline
+from pytest_speedbench.config import Pair
+from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, VerdictError
+from pytest_speedbench.measure import Progress, Run
+from pytest_speedbench.measure.runner import Runner
+from pytest_speedbench.measurement import Speedbench
+from pytest_speedbench.metrics.lossless import Difference
+from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
+from pytest_speedbench.report.entries import BaselineEntry, Entry, MeasurementEntry, to_plain
+from pytest_speedbench.report.junit import figures
+from pytest_speedbench.report.progress import progress_bar, progress_log
+from pytest_speedbench.settings import (
+    COMMAND_LINE,
+    Layer,
+    Project,
+    Settings,
+    did_you_mean,
+    read_environment,
+    read_layer,
+    read_project,
+    resolve,
+)
+from pytest_speedbench.splits import Split, load_split, select
+
+_TEST = pytest.StashKey["_Test"]()
+
+
+class _Test:
+    """What one test measured, and the baselines it would write if it passes."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.staged: list[tuple[Path, Baseline]] = []
+        self.passed = False
+
+
+class SpeedbenchSession:
+    """Owns everything that outlives a test. All state of the plugin is here or in the tests' own stashes."""
+
+    def __init__(self, config: pytest.Config, project: Project, outside: tuple[Layer, ...]) -> None:
+        self.project = project
+        self._config = config
+        self._outside = outside
+        self._runner: Runner | None = None
+        self._splits: dict[str, Split] = {}
+        self._runs: dict[tuple[object, ...], Run] = {}
+
+    @classmethod
+    def from_config(cls, config: pytest.Config) -> SpeedbenchSession:
+        """Read the project's table, the environment and the command line, once.
+
+        Raises:
+            pytest.UsageError: something in them cannot be used.
+        """
+        with usage_errors():
+            project = read_project(_project_table(config.rootpath / "pyproject.toml"))
+            given = {o.key: value for o in OPTIONS if (value := getattr(config.option, o.dest, None)) is not None}
+            return cls(config, project, (read_environment(os.environ), read_layer(COMMAND_LINE, given)))
+
+    def settings(self, marker: Mapping[str, Any] | None = None, call: Mapping[str, Any] | None = None) -> Settings:
+        """The settings in force: project, marker, environment, command line, the call's own arguments."""
+        layers = [self.project.defaults]
+        if marker:
+            layers.append(read_layer("the speedbench marker", marker))
+        layers.extend(self._outside)
+        if call:
+            layers.append(read_layer("the call", call))
+        return resolve(layers, self.project.pairs)
+
+    def marker(self, item: pytest.Item) -> dict[str, Any]:
+        """What the test's ``speedbench`` markers say, the closest one first.
+
+        Raises:
+            ConfigError: positional arguments, or settings a marker cannot take.
+        """
+        values: dict[str, Any] = {}
+        for mark in item.iter_markers("speedbench"):
+            if mark.args:
+                raise ConfigError(
+                    f"The speedbench marker of {item.nodeid} has positional arguments.",
+                    'Name each: @pytest.mark.speedbench(split="mini").',
+                )
+            for key in mark.kwargs:
+                if key not in MARKER_KEYS:
+                    raise ConfigError(
+                        f"The speedbench marker of {item.nodeid} takes no {key!r}.",
+                        f"It takes: {', '.join(MARKER_KEYS)}.",
+                    )
+            values = {**mark.kwargs, **values}
+        return values
+
+    def check_outside(self) -> None:
+        """Check the settings given outside of tests; on the command line also whether the pair can run."""
+        with usage_errors():
+            settings = self.settings()
+            if self._outside[-1].values:
+                self.check(settings)
+
+    def check_items(self, items: Iterable[pytest.Item]) -> None:
+        """Check what collected tests ask for."""
+        with usage_errors():
+            for item in items:
+                try:
+                    self.check(self.settings(self.marker(item)))
+                except SpeedbenchError as error:
+                    raise type(error)(f"{item.nodeid}: {error.problem}", error.remedy) from None
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that can be known not to work, before anything is loaded.
+
+        Raises:
+            SpeedbenchError: engine, models, split, categories or the baseline folder cannot be used.
+        """
+        self.asked(settings)
+        categories = self.split(settings.split).categories
+        for category in settings.tolerance.by_category:
+            if category not in categories:
+                raise ConfigError(
+                    f"A tolerance is given for {category!r}, but the split {settings.split!r} has no such category.",
+                    did_you_mean(category, categories),
+                )
+        folder = self._config.rootpath / settings.baseline_dir
+        if folder.exists() and not folder.is_dir():
+            raise BaselineError(
+                f"The baseline folder {folder} is a file.", "Name a folder with --speedbench-baseline-dir."
+            )
+        self.runner.check(settings.pair)
+
+    def header(self) -> list[str]:
+        """What will be measured by tests that say nothing else."""
+        with usage_errors():
+            settings = self.settings()
+            pair, split = settings.pair, self.asked(settings)
+        drafter = f"{pair.drafter}, K = {pair.drafter.draft_length}" if pair.drafter else "no drafter"
+        part = f"{len(split)} prompts" if len(split) == split.total else f"{len(split)} of {split.total} prompts"
+        action = "to be updated" if settings.update else f"tolerance {settings.tolerance.default:.1%}"
+        return [
+            f"speedbench: {pair.name} ({pair.engine}, {pair.model}, {drafter}) on {split.name} ({part}); "
+            f"baselines in {settings.baseline_dir} ({action})"
+        ]
+
+    @property
+    def runner(self) -> Runner:
+        """The runner, made on first use."""
+        if self._runner is None:
+            self._runner = Runner()
+        return self._runner
+
+    def split(self, name: str) -> Split:
+        """A split by name or path (relative to the project's root), loaded once."""
+        if name not in self._splits:
+            file = self._config.rootpath / name
+            self._splits[name] = load_split(str(file) if file.exists() else name)
+        return self._splits[name]
+
+    def asked(self, settings: Settings) -> Split:
+        """The prompts that these settings ask."""
+        return select(self.split(settings.split), settings.categories, settings.prompts)
+
+    def measure(self, settings: Settings, *, fresh: bool = False) -> Run:
+        """Measure, or return the run that was measured with equal settings before, unless ``fresh``."""
+        split = self.asked(settings)
+        ids = tuple(prompt.question_id for prompt in split.prompts)
+        key = (settings.pair, split.sha256, ids, settings.sampling, settings.load)
+        if fresh or key not in self._runs:
+            title = f"speedbench: {settings.pair.name} on {split.name}"
+            with self._progress(title, len(split)) as report:
+                self._runs[key] = self.runner.measure(settings.pair, split, settings.sampling, settings.load, report)
+        return self._runs[key]
+
+    def baseline(self, item: pytest.Item, settings: Settings, pair: str) -> Baseline:
+        """The stored baseline of a pair on the settings' split; its reading is noted for the summary."""
+        folder = self._config.rootpath / settings.baseline_dir
+        split = self.split(settings.split).name
+        test = _test(item)
+        path = baseline_path(folder, pair, split)
+        test.entries.append(BaselineEntry(item.nodeid, self._shown(path), "read"))
+        return load_baseline(folder, pair, split, record_command=self._record_command())
+
+    def stage(self, item: pytest.Item, settings: Settings, run: Run) -> None:
+        """Keep a run to become the baseline if its test passes.
+
+        Raises:
+            BaselineError: the run cannot be a baseline, or it would replace one of more prompts.
+        """
+        folder = self._config.rootpath / settings.baseline_dir
+        date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        new = Baseline.from_run(run, date=date)
+        path = baseline_path(folder, new.pair, new.split)
+        if path.is_file() and len(run.conversations) < run.split.prompts:
+            old = load_baseline(folder, new.pair, new.split, record_command=self._record_command())
+            missing = {prompt.id for prompt in old.prompts} - {prompt.id for prompt in new.prompts}
+            if missing:
+                raise BaselineError(
+                    f"The baseline {self._shown(path)} has {len(missing)} prompts that this run did not ask.",
+                    "Update with all prompts and categories, or remove the file first to keep a smaller baseline.",
+                )
+        _test(item).staged.append((folder, new))
+
+    def record(self, item: pytest.Item, entry: Entry) -> None:
+        """Keep an entry for the summary, and a measurement's figures as properties of the test for other reports."""
+        _test(item).entries.append(entry)
+        if isinstance(entry, MeasurementEntry):
+            item.user_properties.extend(figures(entry))
+
+    def open(self, item: pytest.Item) -> Speedbench:
+        """The fixture's value for one test."""
+        item.stash[_TEST] = _Test()
+        return Speedbench(self, item, self.settings(self.marker(item)))
+
+    def close_test(self, item: pytest.Item) -> None:
+        """Write the baselines that a passing test staged."""
+        test = _test(item)
+        if test.passed:
+            for folder, baseline in test.staged:
+                path = write_baseline(folder, baseline)
+                test.entries.append(BaselineEntry(item.nodeid, self._shown(path), "written"))
+
+    def finish_report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Give the report its entries; show a user's mistake or a regression as words, not as a traceback."""
+        if call.excinfo is not None and isinstance(call.excinfo.value, (SpeedbenchError, VerdictError)):
+            report.longrepr = str(call.excinfo.value)
+        test = item.stash.get(_TEST, None)
+        if test is None:
+            return
+        if call.when == "call":
+            test.passed = report.passed
+        if call.when == "teardown":
+            setattr(report, REPORT_ATTRIBUTE, [to_plain(entry) for entry in test.entries])
+
+    def describe_difference(self, pair: Pair, found: Sequence[Difference], asked: int) -> str:
+        """Where outputs first left the target's own, in words."""
+        first = found[0]
+
+        def shown(token: int | None) -> str:
+            return "nothing more" if token is None else f"{self.runner.decode(pair, (token,))!r} (id {token})"
+
+        context = self.runner.decode(pair, first.common_ids[-24:])
+        others = f"\n  also: {', '.join(d.question_id for d in found[1:6])}" if len(found) > 1 else ""
+        return (
+            f"{pair.name} is not lossless: {len(found)} of {asked} greedy outputs differ from the target's own.\n"
+            f"  first in {first.question_id!r}, turn {first.turn + 1}, output token {first.position + 1}\n"
+            f"  after {context!r}\n"
+            f"  the target alone emits {shown(first.target_id)}, the pair {shown(first.pair_id)}{others}"
+        )
+
+    def close(self) -> None:
+        """Stop the engine. Safe to call twice."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    def _shown(self, path: Path) -> str:
+        return str(path.relative_to(self._config.rootpath)) if path.is_relative_to(self._config.rootpath) else str(path)
+
+    def _record_command(self) -> str:
+        args = [arg for arg in self._config.invocation_params.args if arg != "--speedbench-update"]
+        return shlex.join(["pytest", *map(str, args), "--speedbench-update"])
+
+    @contextmanager
+    def _progress(self, title: str, total: int) -> Generator[Callable[[Progress], None] | None, None, None]:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or self._config.getoption("verbose") < 0:
+            yield None
+            return
+        reporter.ensure_newline()
+        terminal = self._config.get_terminal_writer()
+
+        def write(text: str) -> None:
+            terminal.write(text, flush=True)
+
+        context = progress_bar(write, title, total) if reporter.isatty else progress_log(write, title)
+        with context as report:
+            yield report
+
+
+def _test(item: pytest.Item) -> _Test:
+    return item.stash[_TEST]
+
+
+@contextmanager
+def usage_errors() -> Generator[None, None, None]:
+    """A user's mistake that is known before any engine starts ends pytest with its usage error."""
+    try:
+        yield
+    except SpeedbenchError as error:
+        raise pytest.UsageError(f"speedbench: {error}") from None
+
+
+def _project_table(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("speedbench", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", "Correct the file.") from None
+    if not isinstance(table, dict):
+        raise ConfigError(f"tool.speedbench in {path} is no table.", "Write [tool.speedbench].")
+    return table

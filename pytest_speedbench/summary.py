@@ -1,0 +1,76 @@
+"""The terminal summary: what was measured, what the gates said, what happened to baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_speedbench.baselines import list_baselines
+from pytest_speedbench.report.entries import (
+    BaselineEntry,
+    Entry,
+    GateEntry,
+    LosslessEntry,
+    MeasurementEntry,
+    from_plain,
+)
+from pytest_speedbench.report.terminal import gate_lines, lossless_line, measurement_lines
+
+if TYPE_CHECKING:
+    import pytest
+    from _pytest.terminal import TerminalReporter
+
+MIN_WIDTH = 160
+"""Tables may take this width whatever the terminal's: a CI log has none, and a cut table is no use."""
+
+
+def write_summary(
+    reporter: TerminalReporter, config: pytest.Config, plain: list[dict[str, Any]], baseline_dir: Path
+) -> None:
+    """Write the speedbench section of the summary."""
+    entries = [from_plain(entry) for entry in plain]
+    width, colour = max(config.get_terminal_writer().fullwidth, MIN_WIDTH), reporter.hasmarkup
+    reporter.section("speedbench", sep="=")
+    for entry in _without_repeats(entries):
+        lines: list[str] = []
+        if isinstance(entry, MeasurementEntry):
+            lines = [*measurement_lines(entry, width=width, colour=colour), ""]
+        elif isinstance(entry, GateEntry):
+            lines = [*gate_lines(entry, width=width, colour=colour), ""]
+        elif isinstance(entry, LosslessEntry):
+            lines = [lossless_line(entry)]
+        for line in lines:
+            reporter.write_line(line)
+    _write_baselines(reporter, config, [e for e in entries if isinstance(e, BaselineEntry)], baseline_dir)
+
+
+def _without_repeats(entries: list[Entry]) -> list[Entry]:
+    """The same figures from two tests that shared one measurement are shown once."""
+    seen: set[str] = set()
+    kept: list[Entry] = []
+    for entry in entries:
+        key = repr((type(entry), [getattr(entry, name) for name in entry.__struct_fields__ if name != "test"]))
+        if key not in seen:
+            seen.add(key)
+            kept.append(entry)
+    return kept
+
+
+def _write_baselines(
+    reporter: TerminalReporter, config: pytest.Config, entries: list[BaselineEntry], folder: Path
+) -> None:
+    for path in sorted({entry.path for entry in entries if entry.action == "written"}):
+        reporter.write_line(f"baseline written: {path}", green=True)
+    used = {(config.rootpath / entry.path).resolve() for entry in entries}
+    unused = [path for path in list_baselines(config.rootpath / folder) if path.resolve() not in used]
+    if unused and not _narrowed(config):
+        reporter.write_line(f"{len(unused)} baselines that no test of this session used:", yellow=True)
+        for file in unused:
+            reporter.write_line(f"  {file.relative_to(config.rootpath / folder)}")
+
+
+def _narrowed(config: pytest.Config) -> bool:
+    """Whether only some of the tests ran, so that an unused baseline means nothing."""
+    by_node = any("::" in str(arg) for arg in config.invocation_params.args)
+    chosen = config.getoption("keyword", "") or config.getoption("markexpr", "") or config.getoption("lf", False)
+    return bool(by_node or chosen or config.getoption("maxfail", 0) or config.getoption("deselect", None))

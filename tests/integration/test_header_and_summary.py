@@ -1,0 +1,63 @@
+"""What a run says before and after."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from tests.integration.conftest import Bench
+
+
+def test_the_header_says_what_will_be_measured(bench: Bench) -> None:
+    result = bench.run("--speedbench-prompts=6")
+    result.stdout.fnmatch_lines(
+        [
+            "speedbench: good (scripted, bundled:target, ngram, K = 3) on small (6 of 36 prompts); baselines in baselines*"
+        ]
+    )
+
+
+def test_the_summary_says_what_was_measured(bench: Bench) -> None:
+    bench.write_test("def test_it(speedbench):\n    speedbench.measure()")
+    result = bench.run()
+    result.stdout.fnmatch_lines(
+        [
+            "*= speedbench =*",
+            "good: bundled:target + ngram, K = 3",
+            "  scripted 1.0 on imagination; small: 36 prompts, 36 turns; greedy, at most 40 tokens a turn, concurrency 1",
+            "*AL macro*AL pooled*AR@1*AR@2*AR@3*",
+            "*coding*12*",
+            "*overall*36*1440*",
+            "*Output TPS *TTFT *ms*",
+        ]
+    )
+
+
+def test_figures_are_recorded_even_without_a_gate(bench: Bench) -> None:
+    bench.write_test("def test_it(speedbench):\n    speedbench.measure()")
+    bench.run("--junitxml=report.xml")
+    names = {p.attrib["name"]: p.attrib["value"] for p in ET.parse(bench.path / "report.xml").iter("property")}
+    assert 1 < float(names["speedbench.good.small.al_macro"]) < 4
+    assert 1 < float(names["speedbench.good.small.math.al_macro"]) < 4
+    assert float(names["speedbench.good.small.output_tps"]) > 0
+
+
+def test_equal_measurements_are_made_and_shown_once(bench: Bench) -> None:
+    bench.write_test(
+        """
+        def test_one(speedbench):
+            speedbench.measure()
+
+        def test_two(speedbench):
+            assert speedbench.measure().run is speedbench.measure().run
+            assert speedbench.measure().run is not speedbench.measure(fresh=True).run
+        """
+    )
+    result = bench.run()
+    result.assert_outcomes(passed=2)
+
+
+def test_a_log_without_colours_and_a_narrow_terminal(bench: Bench) -> None:
+    bench.write_test("def test_it(speedbench):\n    speedbench.measure()")
+    text = bench.run("--color=no").stdout.str()
+    assert "\x1b[" not in text
+    assert "…" not in text.split("= speedbench =")[1]
