@@ -1,0 +1,157 @@
+"""What can be said about a pair before torch is imported."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from pytest_speedbench.config import DrafterMethod, Pair
+from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
+from pytest_speedbench.engines.transformers.options import TransformersOptions
+from pytest_speedbench.errors import EngineError
+
+_OLDEST_TRANSFORMERS = (5, 20)
+_INSTALL = 'Run: pip install "pytest-speedbench[transformers]".'
+
+
+def check_pair(pair: Pair) -> None:
+    """Check packages, arguments, and that the checkpoints exist and fit each other, as far as their configs tell.
+
+    A hub id that is not in the local cache is not looked at: it is fetched when the engine starts.
+
+    Raises:
+        EngineError: with the way out.
+    """
+    check_packages()
+    TransformersOptions.parse(pair.engine_args)
+    target = open_checkpoint(pair.model, download=False)
+    if target is not None:
+        check_target(target)
+    if pair.drafter is None:
+        return
+    drafter = None
+    if pair.drafter.model is not None:
+        drafter = open_checkpoint(pair.drafter.model, download=False)
+    if target is not None and pair.drafter.method is DrafterMethod.MTP:
+        check_mtp(target, pair.drafter.draft_length)
+    if drafter is not None:
+        check_drafter(drafter, pair.drafter.method, pair.drafter.draft_length)
+    if target is not None and drafter is not None:
+        check_fit(target, drafter, pair.drafter.method)
+
+
+def check_packages() -> None:
+    """Refuse to go on without torch and a transformers version whose decoding loop this engine knows.
+
+    Raises:
+        EngineError: a package is missing or of another major version.
+    """
+    for package in ("torch", "transformers", "safetensors"):
+        if find_spec(package) is None:
+            raise EngineError(f"The transformers engine needs the package {package}, which is not installed.", _INSTALL)
+    try:
+        found = version("transformers")
+    except PackageNotFoundError:
+        raise EngineError("The installed transformers has no version.", _INSTALL) from None
+    major, minor = (int(part) for part in found.split(".")[:2])
+    if (major, minor) < _OLDEST_TRANSFORMERS or major != _OLDEST_TRANSFORMERS[0]:
+        raise EngineError(
+            f"The transformers engine needs transformers 5.20 or a later 5.x, and {found} is installed.", _INSTALL
+        )
+
+
+def check_target(target: Checkpoint) -> None:
+    """A target is a causal language model, not a drafter.
+
+    Raises:
+        EngineError: the folder holds something else.
+    """
+    if target.is_eagle3_head:
+        raise EngineError(
+            f"The target {target.reference!r} is an EAGLE-3 head.",
+            "Give it as the drafter, eagle3:MODEL, and a language model as the target.",
+        )
+    _check_causal(target, "target")
+
+
+def check_drafter(drafter: Checkpoint, method: DrafterMethod, draft_length: int) -> None:
+    """A drafter is what its method says.
+
+    Raises:
+        EngineError: the folder holds another kind of model, or a block of another length.
+    """
+    if method is DrafterMethod.EAGLE3 and not drafter.is_eagle3_head:
+        found = ", ".join(drafter.architectures) or "none"
+        raise EngineError(
+            f"The drafter {drafter.reference!r} is no EAGLE-3 head: its config.json gives the architecture {found}.",
+            "An EAGLE-3 head has the architecture LlamaForCausalLMEagle3; use draft_model:MODEL for a language model.",
+        )
+    if method is DrafterMethod.DRAFT_MODEL:
+        if drafter.is_eagle3_head:
+            raise EngineError(f"The draft model {drafter.reference!r} is an EAGLE-3 head.", "Use eagle3:MODEL for it.")
+        _check_causal(drafter, "draft model")
+    if method is DrafterMethod.DFLASH:
+        block = drafter.size("block_size")
+        if block is None or "target_layer_ids" not in drafter.config:
+            raise EngineError(
+                f"The drafter {drafter.reference!r} is no DFlash drafter: its config.json lacks block_size or "
+                "target_layer_ids.",
+                "Give a DFlash checkpoint.",
+            )
+        _check_fixed_length(f"The DFlash drafter {drafter.reference!r}", block - 1, draft_length)
+
+
+def check_mtp(target: Checkpoint, draft_length: int) -> None:
+    """The target's own multi-token-prediction layers give the draft length: one token each.
+
+    Raises:
+        EngineError: the target has none, or another number than ``draft_length``.
+    """
+    layers = target.size("num_mtp_layers") or target.size("num_nextn_predict_layers")
+    if not layers:
+        raise EngineError(
+            f"The target {target.reference!r} has no multi-token-prediction layers in its config.json.",
+            "Choose another drafter, or a target that has them.",
+        )
+    _check_fixed_length(f"The target {target.reference!r}", layers, draft_length)
+
+
+def check_fit(target: Checkpoint, drafter: Checkpoint, method: DrafterMethod) -> None:
+    """Target and drafter speak of the same tokens and, where the drafter reads hidden states, of the same width.
+
+    Raises:
+        EngineError: vocabularies or hidden sizes differ.
+    """
+    ours, theirs = drafter.size("vocab_size"), target.size("vocab_size")
+    if method is not DrafterMethod.DFLASH and None not in (ours, theirs) and ours != theirs:
+        raise EngineError(
+            f"The drafter {drafter.reference!r} has a vocabulary of {ours} tokens, the target {target.reference!r} one "
+            f"of {theirs}.",
+            "Give a drafter that was made for this target.",
+        )
+    if method is DrafterMethod.EAGLE3:
+        width, needed = target.size("hidden_size"), drafter.size("target_hidden_size") or drafter.size("hidden_size")
+        if None not in (width, needed) and width != needed:
+            raise EngineError(
+                f"The head {drafter.reference!r} reads hidden states of width {needed}, the target "
+                f"{target.reference!r} has {width}.",
+                "Give a head that was made for this target.",
+            )
+
+
+def _check_causal(checkpoint: Checkpoint, role: str) -> None:
+    names = checkpoint.architectures
+    if names and not any(name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in names):
+        raise EngineError(
+            f"The {role} {checkpoint.reference!r} is no causal language model: its architecture is {', '.join(names)}.",
+            "Give the folder of a language model that generates text.",
+        )
+
+
+def _check_fixed_length(who: str, fixed: int, draft_length: int) -> None:
+    if fixed != draft_length:
+        tokens = "token" if fixed == 1 else "tokens"
+        raise EngineError(
+            f"{who} drafts exactly {fixed} {tokens} a step, and the pair asks for {draft_length}.",
+            f"Set the draft length to {fixed}.",
+        )
