@@ -3,7 +3,7 @@ from __future__ import annotations
 from statistics import fmean
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
@@ -102,6 +102,7 @@ def test_an_empty_bin_is_not_skipped() -> None:
     assert joint_rates([0, 0, 0]) == (None, None)
 
 
+@settings(max_examples=50, deadline=None)
 @given(histograms)
 def test_rates_fit_together(histogram: list[int]) -> None:
     joint, conditional = joint_rates(histogram), conditional_rates(histogram)
@@ -121,6 +122,7 @@ def test_rates_fit_together(histogram: list[int]) -> None:
         assert 1 + sum(rate for rate in joint if rate is not None) == pytest.approx(al)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=6))
 def test_order_and_splitting_into_turns_change_nothing(steps: list[list[int]]) -> None:
     whole = [conversation(str(i), "qa", turn(row)) for i, row in enumerate(steps)]

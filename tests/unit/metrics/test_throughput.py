@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_speedbench.metrics import Distribution, throughput, throughput_of
@@ -74,6 +74,7 @@ def test_no_values_no_distribution() -> None:
     assert Distribution.of([]) is None
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
 def test_a_distribution_agrees_with_numpy(values: list[float]) -> None:
     rows = Distribution.of(values)
