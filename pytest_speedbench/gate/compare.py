@@ -145,10 +145,11 @@ def _movers(usable: Sequence[PromptPair]) -> tuple[Mover, ...]:
         for p in usable
         if p.baseline_al is not None and p.candidate_al is not None
     ]
-    moved = sum(mover.candidate_al - mover.baseline_al for mover in movers)
-    sign = 1 if moved > 0 else -1
-    strongest = sorted(movers, key=lambda mover: (-sign * (mover.candidate_al - mover.baseline_al), mover.question_id))
-    return tuple(mover for mover in strongest if sign * (mover.candidate_al - mover.baseline_al) > 0)[:_MOST_MOVERS]
+    sign = 1 if sum(mover.candidate_al - mover.baseline_al for mover in movers) > 0 else -1
+    # Rounded, so that equal moves are ordered by name and not by the last bit.
+    moves = [(round(sign * (mover.candidate_al - mover.baseline_al), 9), mover) for mover in movers]
+    strongest = sorted(moves, key=lambda move: (-move[0], move[1].question_id))[:_MOST_MOVERS]
+    return tuple(mover for move, mover in strongest if move > 0)
 
 
 def _notes(drafts: Sequence[_Draft]) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import fmean, pstdev
+from math import sqrt
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,14 +38,13 @@ class Distribution:
         if not rows:
             return None
         mean = fmean(rows)
-        # Rounding must not put the mean outside the values, nor give equal values a spread.
-        mean = min(max(mean, rows[0]), rows[-1])
+        mean = min(max(mean, rows[0]), rows[-1])  # Rounding must not put it outside the values.
         return cls(
             len(rows),
             rows[0],
             rows[-1],
             mean,
-            0.0 if rows[0] == rows[-1] else pstdev(rows, mean),
+            sqrt(fmean((value - mean) ** 2 for value in rows)),
             *(_quantile(rows, q) for q in (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)),
         )
 

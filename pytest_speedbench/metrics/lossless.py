@@ -30,16 +30,18 @@ class Difference:
 
 
 def differences(target: Run, pair: Run) -> tuple[Difference, ...]:
-    """The first difference of every conversation that has one, in the split's order.
+    """The first difference of every conversation that has one, over those that the target alone was asked.
 
     Later turns of a conversation are not compared after a difference: they had another prompt.
 
     Raises:
-        ValueError: the two runs did not ask the same conversations.
+        ValueError: the pair was not asked all of them.
     """
-    if [c.question_id for c in target.conversations] != [c.question_id for c in pair.conversations]:
-        raise ValueError("the two runs asked different conversations, so their outputs cannot be compared")
-    found = (_first(a, b) for a, b in zip(target.conversations, pair.conversations, strict=True))
+    others = {conversation.question_id: conversation for conversation in pair.conversations}
+    missing = [c.question_id for c in target.conversations if c.question_id not in others]
+    if missing:
+        raise ValueError(f"the pair was not asked {missing[0]!r}, so its output cannot be compared")
+    found = (_first(own, others[own.question_id]) for own in target.conversations)
     return tuple(difference for difference in found if difference is not None)
 
 

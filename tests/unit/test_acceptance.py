@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, VerifyStep, pool
@@ -40,6 +40,7 @@ def test_without_verify_steps_there_is_no_acceptance_length() -> None:
     assert row.expected_output_tokens() is None
 
 
+@settings(max_examples=50, deadline=None)
 @given(step_lists)
 def test_steps_are_counted_once(steps: list[VerifyStep]) -> None:
     row = record(steps, discarded_tokens=0)
@@ -50,6 +51,7 @@ def test_steps_are_counted_once(steps: list[VerifyStep]) -> None:
     assert row.al is None or 1 <= row.al <= K + 1
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(step_lists, min_size=1, max_size=5))
 def test_pooling_is_counting_together(parts: list[list[VerifyStep]]) -> None:
     assert pool(record(part) for part in parts) == record([step for part in parts for step in part])
