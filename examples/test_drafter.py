@@ -16,4 +16,4 @@ def test_no_regression(speedbench: Speedbench) -> None:
 
 def test_lossless(speedbench: Speedbench) -> None:
     """The drafter may change the speed, never the answer."""
-    speedbench.measure(prompts=44).assert_lossless()
+    speedbench.measure().assert_lossless(prompts=44)

@@ -197,10 +197,11 @@ class Measurement:
             return
         _raise_if_failed(self.gate(baseline=baseline, tolerance=tolerance))
 
-    def assert_lossless(self) -> None:
+    def assert_lossless(self, *, prompts: int | None = None) -> None:
         """Fail if the pair's greedy output is not the target's own, token for token.
 
-        The target alone is measured on the same prompts, once a session.
+        The target alone is measured on the same prompts, once a session. With ``prompts`` only so many of them are
+        compared, chosen as ``--speedbench-prompts`` chooses.
 
         Raises:
             NotLosslessError: an output differs; the message shows where first.
@@ -211,9 +212,10 @@ class Measurement:
         if self.run.pair.drafter is None:
             raise ConfigError(f"The pair {self.run.pair.name!r} has no drafter to check.", "Check a pair that has one.")
         alone = replace(self.run.pair, name=f"{self.run.pair.name} (target alone)", drafter=None)
-        target = self._session.measure(replace(self.settings, pair=alone))
+        settings = replace(self.settings, pair=alone, prompts=prompts or self.settings.prompts)
+        target = self._session.measure(settings)
         found = differences(target, self.run)
-        entry = LosslessEntry(self._item.nodeid, self.run.pair.name, len(self.run.conversations), len(found))
+        entry = LosslessEntry(self._item.nodeid, self.run.pair.name, len(target.conversations), len(found))
         self._session.record(self._item, entry)
         if found:
             raise NotLosslessError(self._session.describe_difference(self.run.pair, found, entry.conversations))

@@ -87,8 +87,10 @@ def pytest_runtest_makereport(
 @pytest.fixture
 def speedbench(request: pytest.FixtureRequest) -> Generator[Speedbench, None, None]:
     """Measure a target+drafter pair, record its acceptance and throughput, and gate it against its baseline."""
+    from pytest_speedbench.measurement import Speedbench
+
     session = _session(request.config)
-    yield session.open(request.node)
+    yield Speedbench(session, request.node, session.open_test(request.node))
     session.close_test(request.node)
 
 

@@ -18,7 +18,6 @@ from pytest_speedbench.config import Pair
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, VerdictError
 from pytest_speedbench.measure import Progress, Run
 from pytest_speedbench.measure.runner import Runner
-from pytest_speedbench.measurement import Speedbench
 from pytest_speedbench.metrics.lossless import Difference
 from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
 from pytest_speedbench.report.entries import BaselineEntry, Entry, MeasurementEntry, to_plain
@@ -218,10 +217,10 @@ class SpeedbenchSession:
         if isinstance(entry, MeasurementEntry):
             item.user_properties.extend(figures(entry))
 
-    def open(self, item: pytest.Item) -> Speedbench:
-        """The fixture's value for one test."""
+    def open_test(self, item: pytest.Item) -> Settings:
+        """Begin to keep what a test measures; returns the settings in force for it."""
         item.stash[_TEST] = _Test()
-        return Speedbench(self, item, self.settings(self.marker(item)))
+        return self.settings(self.marker(item))
 
     def close_test(self, item: pytest.Item) -> None:
         """Write the baselines that a passing test staged."""

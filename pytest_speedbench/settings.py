@@ -28,6 +28,7 @@ ENVIRONMENT = "environment"
 OUTER_SOURCES = (ENVIRONMENT, COMMAND_LINE)
 """Sources outside of the project's files: whoever starts pytest."""
 
+_BUNDLED_ARGS: Mapping[str, EngineArg] = MappingProxyType({"device": "cpu", "dtype": "float32", "threads": 1})
 _PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args")
 
 
@@ -136,7 +137,10 @@ def read_project(table: Mapping[str, Any]) -> Project:
 
 
 def bundled_pairs() -> dict[str, Pair]:
-    """The pairs of the bundled tiny family."""
+    """The pairs of the bundled tiny family.
+
+    They say where and how to compute, so that their baselines hold on machines with a GPU or with many cores too.
+    """
     drafters = {
         "tiny-target": None,
         "tiny-draft": "draft_model:bundled:draft",
@@ -145,7 +149,7 @@ def bundled_pairs() -> dict[str, Pair]:
         "tiny-eagle3-pruned": "eagle3:bundled:eagle3-pruned",
     }
     return {
-        name: Pair(name, DEFAULT_ENGINE, DEFAULT_MODEL, Drafter.parse(text) if text else None)
+        name: Pair(name, DEFAULT_ENGINE, DEFAULT_MODEL, Drafter.parse(text) if text else None, _BUNDLED_ARGS)
         for name, text in drafters.items()
     }
 
@@ -224,6 +228,9 @@ def _resolve_pair(merged: Mapping[str, Any], pairs: Mapping[str, Pair]) -> Pair:
             f"Leave {_BY_KEY['draft_length'].flag} out, or give {_BY_KEY['drafter'].flag}.",
         )
     pair = replace(base, engine=merged.get("engine", base.engine), drafter=drafter)
+    if pair.engine != base.engine:
+        # Arguments belong to the engine they were written for.
+        pair = replace(pair, engine_args=MappingProxyType({}))
     return pair if pair.name else replace(pair, name=derived_pair_name(pair))
 
 

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import IO, cast
 
 from pytest_speedbench.acceptance import AcceptanceRecord, pool
 from pytest_speedbench.measure.driver import Progress
@@ -58,7 +59,9 @@ def progress_bar(write: Write, title: str, total: int) -> Generator[Callable[[Pr
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(file=_Stream(write), force_terminal=True), transient=True) as bar:
+    with Bar(
+        *columns, console=Console(file=cast("IO[str]", _Stream(write)), force_terminal=True), transient=True
+    ) as bar:
         task = bar.add_task(title, total=total, figure="")
         yield lambda progress: bar.update(task, completed=progress.done, figure=running.add(progress))
 

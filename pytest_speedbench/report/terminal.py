@@ -32,7 +32,7 @@ def render(table: Table, *, width: int, colour: bool) -> str:
         no_color=not colour,
         color_system="standard" if colour else None,
     ).print(table)
-    return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines())
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
 
 
 def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> list[str]:

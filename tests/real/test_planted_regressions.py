@@ -1,4 +1,4 @@
-"""The gate on the real family: planted regressions are found where they were planted, and nothing is found where nothing is.
+"""The gate on the real family: regressions are found where they were planted, and nothing where nothing is.
 
 Everything here is gated against the committed baseline of the good head.
 """
@@ -46,10 +46,10 @@ def noisy_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(BUNDLED_FOLDER / "eagle3", folder)
     tensors = load_file(folder / "model.safetensors")
     noise = torch.Generator().manual_seed(0)
-    for weight in tensors.values():
+    for name, weight in tensors.items():
         if weight.ndim == 2:
             spread = weight.float().std()
-            weight += 0.5 * spread * torch.randn(weight.shape, generator=noise)
+            tensors[name] = (weight + 0.5 * spread * torch.randn(weight.shape, generator=noise)).to(weight.dtype)
     save_file(tensors, folder / "model.safetensors")
     return folder
 

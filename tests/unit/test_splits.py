@@ -51,7 +51,7 @@ def test_the_hash_follows_the_content(tmp_path: Path) -> None:
         ([row(turns=["  "])], "has an empty turn"),
         ([row(turns="hello")], "Expected `array`, got `str` - at `$.turns`"),
         ([row(turns=[1])], "Expected `str`, got `int` - at `$.turns[0]`"),
-        ([row(question_id=3)], "at `$.question_id`"),
+        ([{**row(), "question_id": 3}], "at `$.question_id`"),
         ([row(question_id=" ")], "question_id is empty"),
         ([row(category="")], "category is empty"),
         ([row("a"), row("b"), row("a")], "line 3: question_id 'a' was used in line 1"),

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from pytest_speedbench.config import Drafter, DrafterMethod, Load, Pair, Sampling
-from pytest_speedbench.engines.base import EngineInfo
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.measure.driver import Progress, measure
 from pytest_speedbench.measure.run import Conversation
@@ -42,11 +41,12 @@ def run(
     encoder: Letters | None = None,
     concurrency: int = 1,
     seen: list[Progress] | None = None,
-    info: dict[str, int] | None = None,
+    context_tokens: int = 4096,
+    max_concurrency: int | None = None,
 ) -> tuple[Conversation, ...]:
     async def go() -> tuple[Conversation, ...]:
         used = engine or ScriptedEngine(PAIR)
-        started: EngineInfo = replace(await used.start(), **(info or {}))
+        started = replace(await used.start(), context_tokens=context_tokens, max_concurrency=max_concurrency)
         on_progress = seen.append if seen is not None else None
         return await measure(used, started, encoder or Letters(), asked, Sampling(8), Load(concurrency), on_progress)
 
@@ -102,13 +102,13 @@ def test_a_prompt_that_does_not_fit_is_refused_before_anything_is_asked() -> Non
     engine = ScriptedEngine(PAIR)
     long = Prompt("long", "math", "", ("x" * 100,))
     with pytest.raises(EngineError, match=r"Turn 1 of 'long' needs 108 tokens \(100 of prompt and 8 of output\)"):
-        run([*prompts(2), long], engine=engine, info={"context_tokens": 107})
+        run([*prompts(2), long], engine=engine, context_tokens=107)
     assert engine.most_running == 0
 
 
 def test_more_concurrency_than_the_engine_has_is_refused() -> None:
     with pytest.raises(EngineError, match="at most 1 request at a time, but a concurrency of 2"):
-        run(prompts(2), concurrency=2, info={"max_concurrency": 1})
+        run(prompts(2), concurrency=2, max_concurrency=1)
 
 
 def test_cancelling_cancels_the_requests() -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.measure import Conversation, Progress, Turn
-from pytest_speedbench.report import progress as module
 from pytest_speedbench.report.progress import progress_bar, progress_log
 
 
@@ -16,7 +17,7 @@ def steps(done: int) -> Progress:
 
 def test_a_log_gets_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 4.0, 11.0, 12.0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     lines: list[str] = []
     with progress_log(lines.append, "speedbench: pair on split") as report:
         for done in (1, 2, 3):
