@@ -211,7 +211,7 @@ class Measurement:
             raise ConfigError("A sampled run cannot be compared token by token.", "Measure it at temperature 0.")
         if self.run.pair.drafter is None:
             raise ConfigError(f"The pair {self.run.pair.name!r} has no drafter to check.", "Check a pair that has one.")
-        alone = replace(self.run.pair, name=f"{self.run.pair.name} (target alone)", drafter=None)
+        alone = replace(self.run.pair, name=f"{self.run.pair.model} alone", drafter=None)
         settings = replace(self.settings, pair=alone, prompts=prompts or self.settings.prompts)
         target = self._session.measure(settings)
         found = differences(target, self.run)

@@ -53,6 +53,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return _session(config).header() if config.stash[_GIVEN] else []
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Check what the collected tests ask for, before any engine starts."""
     ours = [item for item in session.items if "speedbench" in getattr(item, "fixturenames", ())]

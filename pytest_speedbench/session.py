@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +147,9 @@ class SpeedbenchSession:
             pair, split = settings.pair, self.asked(settings)
         drafter = f"{pair.drafter}, K = {pair.drafter.draft_length}" if pair.drafter else "no drafter"
         part = f"{len(split)} prompts" if len(split) == split.total else f"{len(split)} of {split.total} prompts"
-        action = "to be updated" if settings.update else f"tolerance {settings.tolerance.default:.1%}"
         return [
-            f"speedbench: {pair.name} ({pair.engine}, {pair.model}, {drafter}) on {split.name} ({part}); "
-            f"baselines in {settings.baseline_dir} ({action})"
+            f"speedbench: {pair.name} ({pair.engine}, {pair.model}, {drafter}) on {split.name} ({part})",
+            f"speedbench: {self._baseline_state(settings)}",
         ]
 
     @property
@@ -264,6 +263,22 @@ class SpeedbenchSession:
             self._runner.close()
             self._runner = None
 
+    def _baseline_state(self, settings: Settings) -> str:
+        """What there is to compare with, before anything is measured."""
+        folder, pair = self._config.rootpath / settings.baseline_dir, settings.pair.name
+        split = self.split(settings.split).name
+        path = baseline_path(folder, pair, split)
+        if settings.update:
+            return f"baselines of passing tests will be written to {settings.baseline_dir}"
+        if not path.exists():
+            return f"no baseline {self._shown(path)} yet; a gate will fail until one is recorded"
+        try:
+            stored = load_baseline(folder, pair, split, record_command=self._record_command())
+        except BaselineError as error:
+            return error.problem
+        tolerance = settings.tolerance.default
+        return f"baseline {self._shown(path)} of {stored.recorded.date}, tolerance {tolerance:.1%}"
+
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(self._config.rootpath)) if path.is_relative_to(self._config.rootpath) else str(path)
 
@@ -277,11 +292,13 @@ class SpeedbenchSession:
         if reporter is None or self._config.getoption("verbose") < 0:
             yield None
             return
-        reporter.ensure_newline()
         terminal = self._config.get_terminal_writer()
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
 
         def write(text: str) -> None:
-            terminal.write(text, flush=True)
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                reporter.ensure_newline()
+                terminal.write(text, flush=True)
 
         context = progress_bar(write, title, total) if reporter.isatty else progress_log(write, title)
         with context as report:

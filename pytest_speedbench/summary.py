@@ -30,7 +30,7 @@ def write_summary(
     """Write the speedbench section of the summary."""
     entries = [from_plain(entry) for entry in plain]
     width, colour = max(config.get_terminal_writer().fullwidth, MIN_WIDTH), reporter.hasmarkup
-    reporter.section("speedbench", sep="=")
+    reporter.write_sep("=", "speedbench")
     for entry in _without_repeats(entries):
         lines: list[str] = []
         if isinstance(entry, MeasurementEntry):

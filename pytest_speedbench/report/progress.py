@@ -15,6 +15,7 @@ Write = Callable[[str], object]
 """Puts text on the terminal or into the log, at once."""
 
 LOG_INTERVAL_S = 10.0
+BAR_INTERVAL_S = 0.1
 
 
 class _Stream(io.TextIOBase):
@@ -59,11 +60,22 @@ def progress_bar(write: Write, title: str, total: int) -> Generator[Callable[[Pr
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Bar(
-        *columns, console=Console(file=cast("IO[str]", _Stream(write)), force_terminal=True), transient=True
-    ) as bar:
+    last_at = 0.0
+
+    # Drawn by whoever reports, not by a thread of its own: writing switches output capture off for that moment.
+    console = Console(file=cast("IO[str]", _Stream(write)), force_terminal=True)
+    with Bar(*columns, console=console, transient=True, auto_refresh=False) as bar:
         task = bar.add_task(title, total=total, figure="")
-        yield lambda progress: bar.update(task, completed=progress.done, figure=running.add(progress))
+
+        def report(progress: Progress) -> None:
+            nonlocal last_at
+            bar.update(task, completed=progress.done, figure=running.add(progress))
+            now = time.monotonic()
+            if now - last_at >= BAR_INTERVAL_S or progress.done == total:
+                last_at = now
+                bar.refresh()
+
+        yield report
 
 
 @contextmanager

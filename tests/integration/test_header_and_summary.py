@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from tests.integration.conftest import Bench
 
 
 def test_the_header_says_what_will_be_measured(bench: Bench) -> None:
     result = bench.run("--speedbench-prompts=6")
     result.stdout.fnmatch_lines(
-        ["speedbench: good (scripted, bundled:target, ngram, K = 3) on small (6 of 36 prompts); *"]
+        [
+            "speedbench: good (scripted, bundled:target, ngram, K = 3) on small (6 of 36 prompts)",
+            "speedbench: no baseline baselines/good/small.json yet; a gate will fail until one is recorded",
+        ]
     )
+
+
+def test_without_any_setting_the_header_follows_the_collection(bench: Bench) -> None:
+    (bench.path / "pyproject.toml").write_text("[project]\nname = 'plain'\n")
+    bench.write_test("def test_it(speedbench):\n    assert speedbench.pair.name == 'tiny-eagle3'")
+    result = bench.run()
+    result.stdout.fnmatch_lines(["collected 1 item", "speedbench: tiny-eagle3 (transformers,*on mini (176 prompts)"])
+
+
+def test_progress_is_shown_while_output_is_captured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_speedbench.report.progress.LOG_INTERVAL_S", 0.0)
+    bench.write_test("def test_it(speedbench):\n    speedbench.measure()\n    assert False")
+    text = bench.run("--show-capture=no").stdout.str()
+    assert "speedbench: good on small: 12/36 prompts, AL so far" in text
+    assert "12/36" not in bench.run("--show-capture=all", "-q").stdout.str()
+
+
+def test_the_header_says_what_it_is_compared_with(bench: Bench) -> None:
+    result = bench.run("--speedbench-update")
+    result.stdout.fnmatch_lines(["speedbench: baselines of passing tests will be written to baselines"])
+    result = bench.run("--speedbench-tolerance=3%")
+    result.stdout.fnmatch_lines(["speedbench: baseline baselines/good/small.json of 20??-??-??, tolerance 3.0%"])
+    bench.baseline().write_text("{")
+    bench.run().stdout.fnmatch_lines(["speedbench: The baseline *small.json is not valid JSON*"])
 
 
 def test_the_summary_says_what_was_measured(bench: Bench) -> None:
