@@ -64,13 +64,14 @@ def _write_baselines(
     used = {(config.rootpath / entry.path).resolve() for entry in entries}
     unused = [path for path in list_baselines(config.rootpath / folder) if path.resolve() not in used]
     if unused and not _narrowed(config):
-        reporter.write_line(f"{len(unused)} baselines that no test of this session used:", yellow=True)
+        reporter.write_line("baselines that no test of this session used:", yellow=True)
         for file in unused:
             reporter.write_line(f"  {file.relative_to(config.rootpath / folder)}")
 
 
 def _narrowed(config: pytest.Config) -> bool:
     """Whether only some of the tests ran, so that an unused baseline means nothing."""
-    by_node = any("::" in str(arg) for arg in config.invocation_params.args)
+    arguments = [str(argument) for argument in config.invocation_params.args]
+    by_node = any("::" in argument or argument.endswith(".py") for argument in arguments)
     chosen = config.getoption("keyword", "") or config.getoption("markexpr", "") or config.getoption("lf", False)
     return bool(by_node or chosen or config.getoption("maxfail", 0) or config.getoption("deselect", None))
