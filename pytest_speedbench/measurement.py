@@ -212,7 +212,8 @@ class Measurement:
         if self.run.pair.drafter is None:
             raise ConfigError(f"The pair {self.run.pair.name!r} has no drafter to check.", "Check a pair that has one.")
         alone = replace(self.run.pair, name=f"{self.run.pair.model} alone", drafter=None)
-        settings = replace(self.settings, pair=alone, prompts=prompts or self.settings.prompts)
+        asked = [count for count in (prompts, self.settings.prompts) if count is not None]
+        settings = replace(self.settings, pair=alone, prompts=min(asked, default=None))
         target = self._session.measure(settings)
         found = differences(target, self.run)
         entry = LosslessEntry(self._item.nodeid, self.run.pair.name, len(target.conversations), len(found))

@@ -231,7 +231,7 @@ class SpeedbenchSession:
 
     def finish_report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report its entries; show a user's mistake or a regression as words, not as a traceback."""
-        if call.excinfo is not None and isinstance(call.excinfo.value, (SpeedbenchError, VerdictError)):
+        if report.failed and call.excinfo and isinstance(call.excinfo.value, (SpeedbenchError, VerdictError)):
             report.longrepr = str(call.excinfo.value)
         test = item.stash.get(_TEST, None)
         if test is None:

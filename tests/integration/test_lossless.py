@@ -33,6 +33,13 @@ def test_the_first_difference_is_shown(bench: Bench) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_a_part_is_compared_on_demand(bench: Bench) -> None:
+    bench.write_test("def test_it(speedbench):\n    speedbench.measure(prompts=9).assert_lossless(prompts=6)")
+    bench.run().stdout.fnmatch_lines(["good: all 6 greedy outputs equal the target's own"])
+    bench.write_test("def test_it(speedbench):\n    speedbench.measure(prompts=9).assert_lossless(prompts=12)")
+    bench.run().stdout.fnmatch_lines(["good: all 9 greedy outputs equal the target's own"])
+
+
 def test_sampled_runs_cannot_be_compared(bench: Bench) -> None:
     bench.write_test("def test_it(speedbench):\n    speedbench.measure(temperature=0.5).assert_lossless()")
     result = bench.run()
