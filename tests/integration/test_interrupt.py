@@ -29,6 +29,7 @@ def test_an_interrupt_ends_at_once_and_leaves_nothing_half_written(bench: Bench)
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - ignored in the background
     )
     assert process.stdout is not None
     seen = ""

@@ -39,6 +39,15 @@ def test_it_can_be_called_while_another_loop_runs(loop: BackgroundLoop) -> None:
     assert asyncio.run(outer()) == 2
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Ctrl-C raises, even where these tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_cancels_and_waits_for_the_clean_up(loop: BackgroundLoop) -> None:
     cleaned = threading.Event()
 
