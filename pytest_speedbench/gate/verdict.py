@@ -36,6 +36,7 @@ class GatePolicy:
         tolerance: the relative drop of a category's acceptance length that is accepted: 0.01 is 1 %.
         by_category: tolerances of single categories, in place of ``tolerance``.
         family_error: the probability of calling any regression when every category's true drop is within its tolerance.
+            Nominal: with a few prompts that gain much among many that lose, it is higher (benchmarks/gate_power.py).
 
     Raises:
         ValueError: a tolerance outside [0, 1) or an error level outside (0, 0.5).
