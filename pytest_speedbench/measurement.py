@@ -219,7 +219,7 @@ class Measurement:
         entry = LosslessEntry(self._item.nodeid, self.run.pair.name, len(target.conversations), len(found))
         self._session.record(self._item, entry)
         if found:
-            raise NotLosslessError(self._session.describe_difference(self.run.pair, found, entry.conversations))
+            raise NotLosslessError(self._session.describe_difference(self.run, found, entry.conversations))
 
 
 class Comparison:

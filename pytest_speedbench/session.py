@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from pytest_speedbench.baselines import Baseline, baseline_path, load_baseline, write_baseline
-from pytest_speedbench.config import Pair
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, VerdictError
 from pytest_speedbench.measure import Progress, Run
 from pytest_speedbench.measure.runner import Runner
@@ -241,15 +240,21 @@ class SpeedbenchSession:
         if call.when == "teardown":
             setattr(report, REPORT_ATTRIBUTE, [to_plain(entry) for entry in test.entries])
 
-    def describe_difference(self, pair: Pair, found: Sequence[Difference], asked: int) -> str:
+    def describe_difference(self, run: Run, found: Sequence[Difference], asked: int) -> str:
         """Where outputs first left the target's own, in words."""
-        first = found[0]
+        first, pair = found[0], run.pair
 
         def shown(token: int | None) -> str:
             return "nothing more" if token is None else f"{self.runner.decode(pair, (token,))!r} (id {token})"
 
         context = self.runner.decode(pair, first.common_ids[-24:])
         others = f"\n  also: {', '.join(d.question_id for d in found[1:6])}" if len(found) > 1 else ""
+        dtype = run.engine.args.get("dtype")
+        if dtype not in (None, "float32"):
+            others += (
+                f"\n  In {dtype} a pass over a whole draft rounds otherwise than one over a single token, so near-ties "
+                "may fall the other way.\n  Measure in float32 to tell that from a fault."
+            )
         return (
             f"{pair.name} is not lossless: {len(found)} of {asked} greedy outputs differ from the target's own.\n"
             f"  first in {first.question_id!r}, turn {first.turn + 1}, output token {first.position + 1}\n"
@@ -283,8 +288,10 @@ class SpeedbenchSession:
         return str(path.relative_to(self._config.rootpath)) if path.is_relative_to(self._config.rootpath) else str(path)
 
     def _record_command(self) -> str:
-        args = [arg for arg in self._config.invocation_params.args if arg != "--speedbench-update"]
-        return shlex.join(["pytest", *map(str, args), "--speedbench-update"])
+        args = [str(arg) for arg in self._config.invocation_params.args if arg != "--speedbench-update"]
+        if any(arg.startswith("--speedbench-pair") for arg in args):
+            args = _without_candidate(args)  # a pair's baseline is that of its own drafter
+        return shlex.join(["pytest", *args, "--speedbench-update"])
 
     @contextmanager
     def _progress(self, title: str, total: int) -> Generator[Callable[[Progress], None] | None, None, None]:
@@ -307,6 +314,16 @@ class SpeedbenchSession:
 
 def _test(item: pytest.Item) -> _Test:
     return item.stash[_TEST]
+
+
+def _without_candidate(args: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    skip = False
+    for arg in args:
+        if not skip and not arg.startswith("--speedbench-drafter"):
+            kept.append(arg)
+        skip = arg == "--speedbench-drafter"
+    return kept
 
 
 @contextmanager

@@ -14,6 +14,13 @@ def test_a_candidate_is_gated_against_the_pairs_baseline(bench: Bench) -> None:
     result.stdout.fnmatch_lines(["good: bundled:target + draft_model:bundled:draft, K = 3"])
 
 
+@pytest.mark.parametrize("written", [["--speedbench-drafter=ngram"], ["--speedbench-drafter", "ngram"]])
+def test_a_candidate_is_not_what_the_pairs_baseline_is_recorded_from(bench: Bench, written: list[str]) -> None:
+    result = bench.run("--speedbench-pair=good", *written, "-k", "gate")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Record one with: pytest * --speedbench-pair=good -k gate --speedbench-update*"])
+
+
 def test_an_unknown_method(bench: Bench) -> None:
     result = bench.run("--speedbench-drafter=eagel3:/h")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

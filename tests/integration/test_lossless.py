@@ -33,6 +33,13 @@ def test_the_first_difference_is_shown(bench: Bench) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_a_coarse_dtype_is_named_as_a_possible_reason(bench: Bench) -> None:
+    path = bench.path / "pyproject.toml"
+    path.write_text(path.read_text().replace("accept = 0.7 }", 'lossy = "math-4/1", dtype = "bfloat16" }', 1))
+    bench.write_test(TEST)
+    bench.run().stdout.fnmatch_lines(["  In bfloat16 a pass over a whole draft*", "  Measure in float32 to tell that*"])
+
+
 def test_a_part_is_compared_on_demand(bench: Bench) -> None:
     bench.write_test("def test_it(speedbench):\n    speedbench.measure(prompts=9).assert_lossless(prompts=6)")
     bench.run().stdout.fnmatch_lines(["good: all 6 greedy outputs equal the target's own"])
