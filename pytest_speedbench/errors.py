@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class SpeedbenchError(Exception):
     """A mistake or a missing thing that the user can mend.
@@ -49,3 +52,9 @@ class RegressionError(VerdictError):
 
 class NotLosslessError(VerdictError):
     """The pair's greedy output is not the target's own."""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """``Did you mean 'x'? `` for the known word closest to a misspelt one; empty if none is close."""
+    close = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""

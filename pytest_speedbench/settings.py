@@ -6,7 +6,6 @@ command line. Arguments that a test passes in code are stronger still: the test 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pytest_speedbench.config import DEFAULT_DRAFT_LENGTH, DEFAULT_TOLERANCE, Drafter, EngineArg, Load, Pair, Sampling
-from pytest_speedbench.errors import ConfigError
+from pytest_speedbench.errors import ConfigError, closest
 from pytest_speedbench.options import OPTIONS, Option
 
 DEFAULT_PAIR = "tiny-eagle3"
@@ -371,6 +370,4 @@ def _share(value: Any, name: str) -> float:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The way out for a misspelt name: the closest known one, and all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Known are: {', '.join(names)}."
+    return f"{closest(word, names)}Known are: {', '.join(names)}."

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from pytest_speedbench.engines.base import EngineFactory
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, closest
 
 ENTRY_POINT_GROUP = "pytest_speedbench.engines"
 """Where other packages announce engines: the entry point's name is the engine's, its value a module or an object that
@@ -32,9 +31,8 @@ def engine_factory(name: str) -> EngineFactory:
         return cast("EngineFactory", importlib.import_module(_BUILT_IN[name]))
     entry_point = _installed().get(name)
     if entry_point is None:
-        close = difflib.get_close_matches(name, known_engines(), n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise EngineError(f"There is no engine {name!r}.{hint}", f"Choose one of: {', '.join(known_engines())}.")
+        known = known_engines()
+        raise EngineError(f"There is no engine {name!r}.", f"{closest(name, known)}Choose one of: {', '.join(known)}.")
     try:
         factory = entry_point.load()
     except Exception as error:

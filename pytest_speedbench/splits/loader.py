@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from importlib import resources
@@ -11,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_speedbench.errors import SplitError
+from pytest_speedbench.errors import SplitError, closest
 from pytest_speedbench.splits.schema import Prompt, Split
 
 PLACEHOLDER = "FULL BENCHMARK DATA SHOULD BE FETCHED FROM THE SOURCE USING SPECDEC_BENCH"
@@ -53,11 +52,10 @@ def load_split(name: str) -> Split:
         raise SplitError(f"{file} is a folder, not a split.", "Name a JSONL file in it.")
     if not file.exists():
         known = bundled_splits()
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
         raise SplitError(
             f"There is no split {name!r}: it is neither bundled nor a file.",
-            f"{hint}Bundled are: {', '.join(known)}; a split of your own is a JSONL file with {_COLUMNS} in each row.",
+            f"{closest(name, known)}Bundled are: {', '.join(known)}; "
+            f"a split of your own is a JSONL file with {_COLUMNS} in each row.",
         )
     try:
         data = file.read_bytes()

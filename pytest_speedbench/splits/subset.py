@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pytest_speedbench.errors import SplitError
+from pytest_speedbench.errors import SplitError, closest
 from pytest_speedbench.splits.schema import Prompt, Split
 
 
@@ -24,11 +23,9 @@ def select(split: Split, categories: Sequence[str] | None = None, prompts: int |
     if categories is not None:
         for category in categories:
             if category not in split.categories:
-                close = difflib.get_close_matches(category, split.categories, n=1)
-                hint = f"Did you mean {close[0]!r}? " if close else ""
                 raise SplitError(
                     f"The split {split.name!r} has no category {category!r}.",
-                    f"{hint}It has: {', '.join(split.categories)}.",
+                    f"{closest(category, split.categories)}It has: {', '.join(split.categories)}.",
                 )
         chosen = tuple(prompt for prompt in chosen if prompt.category in categories)
     if prompts is not None:

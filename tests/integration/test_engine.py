@@ -10,7 +10,7 @@ from tests.integration.conftest import Bench
 def test_an_unknown_engine(bench: Bench) -> None:
     result = bench.run("--speedbench-engine=scriptde")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: speedbench: There is no engine 'scriptde'. Did you mean scripted?*"])
+    result.stderr.fnmatch_lines(["ERROR: speedbench: There is no engine 'scriptde'. Did you mean 'scripted'?*"])
 
 
 def test_an_engine_that_refuses_before_it_starts(bench: Bench) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from pytest_speedbench.config import EngineArg
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, closest
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -42,11 +41,9 @@ class TransformersOptions:
         known = [field.name for field in fields(cls)]
         for name in engine_args:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f" Did you mean {close[0]}?" if close else ""
                 raise EngineError(
-                    f"The transformers engine has no argument {name!r}.{hint}",
-                    f"Its arguments are: {', '.join(known)}.",
+                    f"The transformers engine has no argument {name!r}.",
+                    f"{closest(name, known)}Its arguments are: {', '.join(known)}.",
                 )
         default = cls()
         return cls(

@@ -42,7 +42,7 @@ def test_an_installed_engine_does_not_replace_a_built_in_one(
 
 
 def test_an_unknown_engine_is_refused_with_a_hint() -> None:
-    with pytest.raises(EngineError, match=r"no engine 'transfomers'\. Did you mean transformers\? Choose one of: "):
+    with pytest.raises(EngineError, match=r"no engine 'transfomers'\. Did you mean 'transformers'\? Choose one of: "):
         registry.engine_factory("transfomers")
     with pytest.raises(EngineError) as caught:
         registry.engine_factory("zzz")

@@ -87,7 +87,7 @@ def test_a_model_that_generates_no_text_is_no_target(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("engine_args", "words"),
     [
-        ({"thread": 1}, r"no argument 'thread'\. Did you mean threads\? Its arguments are: device, dtype"),
+        ({"thread": 1}, r"no argument 'thread'\. Did you mean 'threads'\? Its arguments are: device, dtype"),
         ({"zzz": 1}, r"no argument 'zzz'\. Its arguments are"),
         ({"threads": 0}, "threads must be a whole number of at least 1, not 0"),
         ({"threads": True}, "not True"),
