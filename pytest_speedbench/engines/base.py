@@ -7,7 +7,7 @@ An adapter is small. Turns, concurrency, timing of conversations, retries and jo
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from pytest_speedbench.acceptance import AcceptanceRecord
@@ -74,7 +74,6 @@ class EngineInfo:
     vocab_size: int
     context_tokens: int
     eos_token_ids: tuple[int, ...]
-    notes: tuple[str, ...] = field(default=())
 
 
 class Engine(Protocol):

@@ -10,7 +10,7 @@ from types import MappingProxyType, TracebackType
 from pytest_speedbench.config import Load, Pair, Sampling
 from pytest_speedbench.engines.base import Engine, EngineInfo
 from pytest_speedbench.engines.checkpoints import open_checkpoint
-from pytest_speedbench.engines.identity import ModelIdentity, model_identity
+from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.measure.driver import Progress, measure
 from pytest_speedbench.measure.loop import BackgroundLoop
@@ -30,7 +30,6 @@ class Runner:
         self._loop = BackgroundLoop()
         self._loaded: tuple[Pair, Engine, EngineInfo] | None = None
         self._encoders: dict[str, TemplateEncoder] = {}
-        self._identities: dict[Pair, ModelIdentity] = {}
 
     def __enter__(self) -> Runner:
         return self
@@ -71,7 +70,7 @@ class Runner:
         return Run(
             pair=pair,
             engine=info,
-            models=self._identity(pair),
+            models=model_identity(pair),
             split=SplitIdentity(split.name, split.sha256, split.total),
             sampling=sampling,
             load=load,
@@ -113,11 +112,6 @@ class Runner:
         if model not in self._encoders:
             self._encoders[model] = TemplateEncoder.load(open_checkpoint(model, download=True).folder)
         return self._encoders[model]
-
-    def _identity(self, pair: Pair) -> ModelIdentity:
-        if pair not in self._identities:
-            self._identities[pair] = model_identity(pair)
-        return self._identities[pair]
 
 
 def _environment() -> MappingProxyType[str, str]:
