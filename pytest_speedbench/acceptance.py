@@ -37,9 +37,10 @@ class AcceptanceRecord:
     Attributes:
         draft_length: K, the most tokens that one step may propose.
         histogram: K + 1 counts; ``histogram[j]`` is the number of verify steps that accepted exactly ``j`` tokens.
-        proposed_tokens: D, draft tokens really proposed over all verify steps.
+        proposed_tokens: D, draft tokens really proposed over all verify steps; ``None`` when the engine does not say.
         undrafted_steps: decode steps in which the drafter proposed nothing (n-gram drafters often do); they are not
-            verify steps, so they count in tokens per decode step but not in the acceptance length.
+            verify steps, so they count in tokens per decode step but not in the acceptance length. ``None`` when the
+            engine does not say.
         discarded_tokens: tokens the last step had verified that were cut off by an end-of-sequence token or the output
             limit; ``None`` when the engine does not say.
         source: where the counts come from.
@@ -50,8 +51,8 @@ class AcceptanceRecord:
 
     draft_length: int
     histogram: tuple[int, ...]
-    proposed_tokens: int
-    undrafted_steps: int = 0
+    proposed_tokens: int | None
+    undrafted_steps: int | None = 0
     discarded_tokens: int | None = None
     source: AcceptanceSource = AcceptanceSource.ENGINE
 
@@ -63,10 +64,11 @@ class AcceptanceRecord:
                 f"a draft length of {self.draft_length} needs {self.draft_length + 1} histogram bins, "
                 f"got {len(self.histogram)}"
             )
-        if min(self.histogram) < 0 or self.proposed_tokens < 0 or self.undrafted_steps < 0:
+        others = (self.proposed_tokens, self.undrafted_steps, self.discarded_tokens)
+        if min(*self.histogram, *(count for count in others if count is not None)) < 0:
             raise ValueError("an acceptance record holds counts, and counts are never negative")
-        if self.discarded_tokens is not None and self.discarded_tokens < 0:
-            raise ValueError(f"discarded_tokens must not be negative, got {self.discarded_tokens}")
+        if self.proposed_tokens is None:
+            return
         if not self.accepted_tokens <= self.proposed_tokens <= self.verify_steps * self.draft_length:
             raise ValueError(
                 f"{self.accepted_tokens} accepted of {self.proposed_tokens} proposed tokens cannot be "
@@ -115,20 +117,27 @@ class AcceptanceRecord:
         return 1 + self.accepted_tokens / self.verify_steps if self.verify_steps else None
 
     @property
-    def decoded_tokens(self) -> int:
+    def decode_steps(self) -> int | None:
+        """Verify steps and undrafted steps together; ``None`` when the undrafted ones are unknown."""
+        return None if self.undrafted_steps is None else self.verify_steps + self.undrafted_steps
+
+    @property
+    def decoded_tokens(self) -> int | None:
         """Tokens of all decode steps before anything was cut off: Σ (accepted + 1) plus one per undrafted step."""
-        return self.accepted_tokens + self.verify_steps + self.undrafted_steps
+        return None if self.decode_steps is None else self.accepted_tokens + self.decode_steps
 
     def expected_output_tokens(self) -> int | None:
         """Output tokens implied: the prefill's one and the decoded ones less the discarded; ``None`` if unknown."""
-        return None if self.discarded_tokens is None else 1 + self.decoded_tokens - self.discarded_tokens
+        if self.discarded_tokens is None or self.decoded_tokens is None:
+            return None
+        return 1 + self.decoded_tokens - self.discarded_tokens
 
 
 def pool(records: Iterable[AcceptanceRecord]) -> AcceptanceRecord | None:
     """Sum the counts of several records; ``None`` for none at all.
 
-    The draft length is the largest one. ``discarded_tokens`` is known only if every record knows it, and the source is
-    the weakest of the sources.
+    The draft length is the largest one. ``proposed_tokens``, ``undrafted_steps`` and ``discarded_tokens`` are known
+    only if every record knows them, and the source is the weakest of the sources.
 
     Example: one record per turn becomes one per conversation.
     """
@@ -140,13 +149,18 @@ def pool(records: Iterable[AcceptanceRecord]) -> AcceptanceRecord | None:
     for row in rows:
         for accepted, steps in enumerate(row.histogram):
             histogram[accepted] += steps
-    discarded = [row.discarded_tokens for row in rows]
     order = list(AcceptanceSource)
     return AcceptanceRecord(
         draft_length=draft_length,
         histogram=tuple(histogram),
-        proposed_tokens=sum(row.proposed_tokens for row in rows),
-        undrafted_steps=sum(row.undrafted_steps for row in rows),
-        discarded_tokens=None if None in discarded else sum(count for count in discarded if count is not None),
+        proposed_tokens=_sum_of_all(row.proposed_tokens for row in rows),
+        undrafted_steps=_sum_of_all(row.undrafted_steps for row in rows),
+        discarded_tokens=_sum_of_all(row.discarded_tokens for row in rows),
         source=max((row.source for row in rows), key=order.index),
     )
+
+
+def _sum_of_all(counts: Iterable[int | None]) -> int | None:
+    rows = list(counts)
+    known = [count for count in rows if count is not None]
+    return sum(known) if len(known) == len(rows) else None

@@ -15,11 +15,15 @@ import msgspec
 from pytest_speedbench.acceptance import AcceptanceSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from pytest_speedbench.config import EngineArg
     from pytest_speedbench.measure.run import Run
 
 _PARALLELISM_ARGS = frozenset({"tp_size", "pp_size", "dp_size", "ep_size", "tp", "pp", "dp", "ep"})
+_BATCHING_ARGS = frozenset(
+    {"max_num_seqs", "max_num_batched_tokens", "enable_prefix_caching", "enable_chunked_prefill", "async_scheduling"}
+)
 
 
 class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +67,10 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HardwareKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What absolute throughput depends on besides the models. ``parallelism``: the engine's arguments for it."""
+    """What absolute throughput depends on besides the models.
+
+    ``parallelism`` and ``batching`` are the engine's arguments for them, as resolved.
+    """
 
     device: str
     device_count: int
@@ -72,6 +79,7 @@ class HardwareKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine_version: str
     parallelism: dict[str, str | int | float | bool | None]
     concurrency: int
+    batching: dict[str, str | int | float | bool | None] = {}
 
     @classmethod
     def of(cls, run: Run) -> HardwareKey:
@@ -82,8 +90,9 @@ class HardwareKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             driver=run.engine.driver,
             engine=run.engine.name,
             engine_version=run.engine.version,
-            parallelism={name: value for name, value in sorted(run.engine.args.items()) if _is_parallelism(name)},
+            parallelism=_chosen(run.engine.args, _is_parallelism),
             concurrency=run.load.concurrency,
+            batching=_chosen(run.engine.args, _BATCHING_ARGS.__contains__),
         )
 
 
@@ -150,6 +159,14 @@ def _in_words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={item}" for name, item in value.items()) or "none"
     return str(value)
+
+
+def _chosen(args: Mapping[str, EngineArg], wanted: Callable[[str], bool]) -> dict[str, str | int | float | bool | None]:
+    found: dict[str, str | int | float | bool | None] = {}
+    for name, value in sorted(args.items()):
+        if wanted(name):
+            found[name] = value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+    return found
 
 
 def _is_parallelism(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from importlib import metadata
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -45,8 +45,8 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     turns: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     output_tokens: Count
     histogram: Annotated[tuple[Count, ...], msgspec.Meta(min_length=2)]
-    proposed_tokens: Count
-    undrafted_steps: Count
+    proposed_tokens: Count | None
+    undrafted_steps: Count | None
     discarded_tokens: Count | None
     prompt_sha256: Name
     output_sha256: Name
@@ -68,7 +68,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         except ValueError as error:
             raise ValueError(f"prompt {self.id!r}: {error}") from None
-        if record.discarded_tokens is not None:
+        if record.discarded_tokens is not None and record.decoded_tokens is not None:
             implied = self.turns + record.decoded_tokens - record.discarded_tokens
             if implied != self.output_tokens:
                 raise ValueError(
@@ -146,7 +146,7 @@ class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drafter_sha256: str | None
     engine: str
     engine_version: str
-    engine_args: dict[str, str | int | float | bool | None]
+    engine_args: dict[str, Any]
     split_prompts: int
     environment: dict[str, str]
     package_version: str | None

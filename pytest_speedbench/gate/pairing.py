@@ -9,7 +9,7 @@ from pytest_speedbench.baselines.schema import Baseline, PromptEntry, output_sha
 from pytest_speedbench.metrics.acceptance import tokens_per_decode_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_speedbench.acceptance import AcceptanceRecord
     from pytest_speedbench.measure.run import Conversation, Run
@@ -80,7 +80,8 @@ def pair_up(baseline: Baseline | Run, run: Run) -> Pairing:
 
     The compared length is tokens per decode step: Σ(accepted + 1) plus one per step without a draft, over all those
     steps. Where every step had a draft, on both sides, that is the acceptance length, and is called so; where some had
-    none, the acceptance length leaves them out and would praise a drafter for proposing less.
+    none, the acceptance length leaves them out and would praise a drafter for proposing less. Where the engine does not
+    say which steps had none, the acceptance length is compared unless another prompt shows that there are such steps.
 
     Comparability of the two measurements as such is the acceptance keys' business, not looked at here.
     """
@@ -88,15 +89,17 @@ def pair_up(baseline: Baseline | Run, run: Run) -> Pairing:
     after = _of_run(run)
     known_categories = {side.category for side in before.values()}
     records = [side.record for side in (*before.values(), *after.values()) if side.record is not None]
+    undrafted = any(record.undrafted_steps for record in records)
+    length = tokens_per_decode_step if undrafted else _acceptance_length
     pairs = tuple(
-        _pair(question_id, before.get(question_id), side)
+        _pair(question_id, before.get(question_id), side, length)
         for question_id, side in after.items()
         if question_id in before or side.category not in known_categories
     )
     return Pairing(
         pairs=pairs,
         against=_describe(baseline),
-        figure=TOKENS_PER_DECODE_STEP if any(record.undrafted_steps for record in records) else ACCEPTANCE_LENGTH,
+        figure=TOKENS_PER_DECODE_STEP if undrafted else ACCEPTANCE_LENGTH,
         baseline_prompts=_counts(before.values()),
         notes=tuple(_notes(before, after)),
         update_hint=(
@@ -107,7 +110,9 @@ def pair_up(baseline: Baseline | Run, run: Run) -> Pairing:
     )
 
 
-def _pair(question_id: str, before: _Side | None, after: _Side) -> PromptPair:
+def _pair(
+    question_id: str, before: _Side | None, after: _Side, length: Callable[[AcceptanceRecord], float | None]
+) -> PromptPair:
     problem = ""
     if after.record is None:
         problem = "the engine gave no acceptance record"
@@ -115,6 +120,8 @@ def _pair(question_id: str, before: _Side | None, after: _Side) -> PromptPair:
         problem = "the baseline does not have this category"
     elif before.record is None:
         problem = "the baseline has no acceptance record"
+    elif length is tokens_per_decode_step and None in (before.record.decode_steps, after.record.decode_steps):
+        problem = "the engine does not say how many decode steps had no draft"
     elif before.category != after.category:
         problem = f"the baseline has it under {before.category}"
     elif before.prompt_sha256 != after.prompt_sha256:
@@ -122,8 +129,8 @@ def _pair(question_id: str, before: _Side | None, after: _Side) -> PromptPair:
     return PromptPair(
         question_id=question_id,
         category=after.category,
-        baseline_al=_length(before),
-        candidate_al=_length(after),
+        baseline_al=length(before.record) if before and before.record else None,
+        candidate_al=length(after.record) if after.record else None,
         baseline_steps=_steps(before),
         candidate_steps=_steps(after),
         turns=after.turns,
@@ -180,9 +187,9 @@ def _counts(sides: Iterable[_Side]) -> dict[str, int]:
     return counts
 
 
-def _length(side: _Side | None) -> float | None:
-    return tokens_per_decode_step(side.record) if side and side.record else None
+def _acceptance_length(record: AcceptanceRecord) -> float | None:
+    return record.al
 
 
 def _steps(side: _Side | None) -> int:
-    return side.record.verify_steps + side.record.undrafted_steps if side and side.record else 0
+    return side.record.verify_steps + (side.record.undrafted_steps or 0) if side and side.record else 0

@@ -6,7 +6,7 @@ Notation: over a set of conversations, S is the number of verify steps, A the ac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ class AcceptanceFigures:
         verify_steps: S.
         proposed_tokens: D.
         accepted_tokens: A, discarded ones included.
-        undrafted_steps: U.
+        undrafted_steps: U; ``None`` unless every record knows it.
         discarded_tokens: verified tokens cut off by an end of sequence or the output limit; ``None`` if unknown.
         source: the weakest source among the records.
     """
@@ -60,9 +60,9 @@ class AcceptanceFigures:
     emitted_tokens_per_verify_step: float | None
     histogram: tuple[int, ...]
     verify_steps: int
-    proposed_tokens: int
+    proposed_tokens: int | None
     accepted_tokens: int
-    undrafted_steps: int
+    undrafted_steps: int | None
     discarded_tokens: int | None
     source: AcceptanceSource | None
 
@@ -82,7 +82,7 @@ class AcceptanceFigures:
             al_pooled=total.al if total else None,
             joint_rates=joint_rates(total.histogram) if total else (),
             conditional_rates=conditional_rates(total.histogram) if total else (),
-            draft_acceptance_rate=_ratio(total.accepted_tokens, total.proposed_tokens) if total else None,
+            draft_acceptance_rate=_draft_acceptance_rate(total) if total else None,
             tokens_per_decode_step=tokens_per_decode_step(total) if total else None,
             tokens_per_decode_step_macro=fmean(per_step) if per_step else None,
             emitted_tokens_per_verify_step=_emitted_per_verify_step(total) if total else None,
@@ -113,9 +113,27 @@ class AcceptanceSummary:
     al_category_macro: float | None
 
 
-def summarize_acceptance(conversations: Iterable[Conversation]) -> AcceptanceSummary:
-    """Acceptance figures of conversations, overall and per category."""
-    return summarize_records((c.category, c.acceptance) for c in conversations)
+def summarize_acceptance(
+    conversations: Iterable[Conversation], counters: AcceptanceRecord | None = None
+) -> AcceptanceSummary:
+    """Acceptance figures of conversations, overall and per category.
+
+    ``counters``, the engine's own count of the whole run, stands in for the overall figures when no conversation has a
+    record: pooled figures only, since it knows no conversations.
+    """
+    summary = summarize_records((c.category, c.acceptance) for c in conversations)
+    overall = summary.overall
+    if counters is None or overall.missing < overall.conversations:
+        return summary
+    pooled = AcceptanceFigures.of([counters])
+    pooled = replace(
+        pooled,
+        conversations=overall.conversations,
+        missing=overall.missing,
+        al_macro=None,
+        tokens_per_decode_step_macro=None,
+    )
+    return replace(summary, overall=pooled)
 
 
 def summarize_records(rows: Iterable[tuple[str, AcceptanceRecord | None]]) -> AcceptanceSummary:
@@ -151,8 +169,13 @@ def conditional_rates(histogram: Sequence[int]) -> tuple[float | None, ...]:
 
 
 def tokens_per_decode_step(record: AcceptanceRecord) -> float | None:
-    """(A + S + U) / (S + U): tokens per decode step, undrafted steps included; ``None`` without decode steps."""
-    return _ratio(record.decoded_tokens, record.verify_steps + record.undrafted_steps)
+    """(A + S + U) / (S + U): tokens per decode step, undrafted steps included.
+
+    ``None`` without decode steps, or when the engine does not say how many were undrafted.
+    """
+    if record.decoded_tokens is None or record.decode_steps is None:
+        return None
+    return _ratio(record.decoded_tokens, record.decode_steps)
 
 
 def mean_of_all(values: Iterable[float | None]) -> float | None:
@@ -160,6 +183,10 @@ def mean_of_all(values: Iterable[float | None]) -> float | None:
     rows = list(values)
     known = [value for value in rows if value is not None]
     return fmean(known) if known and len(known) == len(rows) else None
+
+
+def _draft_acceptance_rate(record: AcceptanceRecord) -> float | None:
+    return None if record.proposed_tokens is None else _ratio(record.accepted_tokens, record.proposed_tokens)
 
 
 def _emitted_per_verify_step(record: AcceptanceRecord) -> float | None:

@@ -101,7 +101,9 @@ def from_records(conversations: Iterable[Conversation]) -> SpeedBenchFigures:
     """From the engine's records: free of merged emissions, but the last step keeps the tokens that were discarded."""
     rows = list(conversations)
     counted = [
-        (c.category, _record_lengths(record, len(c.turns))) for c in rows if (record := c.acceptance) is not None
+        (c.category, _record_lengths(record, record.undrafted_steps + len(c.turns)))
+        for c in rows
+        if (record := c.acceptance) is not None and record.undrafted_steps is not None
     ]
     order = list(AcceptanceSource)
     sources = [record.source for c in rows if (record := c.acceptance) is not None]
@@ -117,9 +119,10 @@ def from_emissions(conversations: Iterable[Conversation]) -> SpeedBenchFigures:
     return _figures([row for row in counted if row[1]], len(rows), AcceptanceSource.STREAM if rows else None)
 
 
-def _record_lengths(record: AcceptanceRecord, turns: int) -> Counter[int]:
+def _record_lengths(record: AcceptanceRecord, single_tokens: int) -> Counter[int]:
+    """``single_tokens``: prefills and undrafted steps, which emit one token each."""
     lengths = Counter({accepted + 1: steps for accepted, steps in enumerate(record.histogram) if steps})
-    lengths[1] += turns + record.undrafted_steps
+    lengths[1] += single_tokens
     return lengths
 
 

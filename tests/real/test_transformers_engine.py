@@ -83,7 +83,7 @@ def test_drafting_changes_no_token_and_its_counts_add_up(
     for answer, record in zip(answers, records(answers), strict=True):
         assert record.expected_output_tokens() == len(answer.ids)
         # Every emission but the prefill's is one decode step; the last may be cut.
-        assert len(answer.emissions) - 1 == record.verify_steps + record.undrafted_steps
+        assert len(answer.emissions) - 1 == record.decode_steps
         if answer.finish.reason == "stop":
             assert answer.ids[-1] in info.eos_token_ids
         if drafter != "ngram":

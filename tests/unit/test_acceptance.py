@@ -44,7 +44,7 @@ def test_without_verify_steps_there_is_no_acceptance_length() -> None:
 @given(step_lists)
 def test_steps_are_counted_once(steps: list[VerifyStep]) -> None:
     row = record(steps, discarded_tokens=0)
-    assert row.verify_steps + row.undrafted_steps == len(steps)
+    assert row.decode_steps == len(steps)
     assert row.accepted_tokens == sum(step.accepted_tokens for step in steps)
     assert row.proposed_tokens == sum(step.proposed_tokens for step in steps)
     assert row.expected_output_tokens() == 1 + sum(step.accepted_tokens + 1 for step in steps)
