@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
 from pytest_speedbench.errors import ConfigError
 
-EngineArg = str | int | float | bool | None
+EngineArg = str | int | float | bool | None | Sequence["EngineArg"] | Mapping[str, "EngineArg"]
+"""What JSON and TOML can say."""
 
 DEFAULT_DRAFT_LENGTH = 3
 DEFAULT_TOLERANCE = 0.01
@@ -21,10 +22,16 @@ class DrafterMethod(str, Enum):
 
     DRAFT_MODEL = "draft_model"
     """An independent, smaller language model with the target's tokenizer."""
+    EAGLE = "eagle"
+    """A head that reads the target's last hidden state."""
     EAGLE3 = "eagle3"
-    """A head that reads the target's hidden states; full or pruned draft vocabulary."""
+    """A head that reads hidden states of several of the target's layers; full or pruned draft vocabulary."""
+    MEDUSA = "medusa"
+    """One small head per draft position over the target's last hidden state."""
     NGRAM = "ngram"
     """Prompt lookup: continues the last tokens as they were continued earlier in the text. Needs no model."""
+    SUFFIX = "suffix"
+    """Suffix matching over the prompt and over earlier outputs. Needs no model."""
     MTP = "mtp"
     """Multi-token-prediction layers that are part of the target's own checkpoint. Needs no model."""
     DFLASH = "dflash"
@@ -33,7 +40,7 @@ class DrafterMethod(str, Enum):
     @property
     def needs_model(self) -> bool:
         """Whether this method loads a drafter model of its own."""
-        return self not in (DrafterMethod.NGRAM, DrafterMethod.MTP)
+        return self not in (DrafterMethod.NGRAM, DrafterMethod.SUFFIX, DrafterMethod.MTP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,15 @@ class Drafter:
 class Pair:
     """A target with its drafter on an engine: what is measured.
 
-    ``drafter=None`` is the target alone. ``engine_args`` are handed to the engine as they are and recorded.
+    Attributes:
+        name: under which its baseline is kept.
+        engine: the engine's registered name.
+        model: the target: a folder, a hub id or ``bundled:NAME``.
+        drafter: ``None`` for the target alone.
+        engine_args: handed to the engine as they are, and recorded as resolved.
+        python: the interpreter of the environment where the engine is installed, for engines that run in a process of
+            their own; ``None`` for this one.
+        endpoint: URL of a server that is running already; ``None`` to start one, for engines that are servers.
     """
 
     name: str
@@ -89,6 +104,8 @@ class Pair:
     model: str
     drafter: Drafter | None = None
     engine_args: Mapping[str, EngineArg] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    python: str | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,19 @@ class Sampling:
     def greedy(self) -> bool:
         """Whether every token is the target's most likely one."""
         return self.temperature == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an engine may keep us waiting, in seconds.
+
+    Attributes:
+        start_s: from its start until it takes requests.
+        silence_s: with requests under way, until the next token of any of them.
+    """
+
+    start_s: float = 1800.0
+    silence_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,21 @@ class SplitError(SpeedbenchError):
 
 
 class EngineError(SpeedbenchError):
-    """An engine that is unknown, not installed, cannot load its models, or failed while measuring."""
+    """An engine that is unknown, not installed, cannot load its models, or failed while measuring.
+
+    Args:
+        problem: as for every error.
+        remedy: as for every error.
+        output: what the engine printed last, shown below the message.
+    """
+
+    def __init__(self, problem: str, remedy: str, output: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.output = output
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{text}\n\nThe engine's last output:\n{self.output}" if self.output else text
 
 
 class BaselineError(SpeedbenchError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["text", "count", "names", "tolerance", "folder", "flag"]
+Kind = Literal["text", "count", "seconds", "names", "table", "tolerance", "folder", "flag"]
 
 
 class Option:
@@ -47,6 +47,15 @@ class Option:
 
 OPTIONS: tuple[Option, ...] = (
     Option("engine", "text", "NAME", "engine that decodes (default: the pair's, else transformers)"),
+    Option(
+        "engine-args",
+        "table",
+        "NAME=VALUE[,...]",
+        "arguments for the engine, e.g. tensor_parallel_size=2,dtype=float32, or a JSON object; "
+        "they are added to the pair's",
+    ),
+    Option("python", "text", "PATH", "interpreter of the engine's environment (default: this one)"),
+    Option("endpoint", "text", "URL", "server that is running already, for engines that are servers"),
     Option("model", "text", "MODEL", "target model: a folder, a hub id or bundled:NAME (default: bundled:target)"),
     Option(
         "drafter",
@@ -62,6 +71,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("prompts", "count", "N", "ask N prompts, spread evenly over the categories; always the same N"),
     Option("concurrency", "count", "N", "conversations at a time (default: 1)"),
     Option("max-tokens", "count", "N", "output limit of every turn, in tokens (default: 64)"),
+    Option("start-timeout", "seconds", "S", "how long an engine may take to start, in seconds (default: 1800)"),
+    Option("silence-timeout", "seconds", "S", "how long a busy engine may say nothing, in seconds (default: 300)"),
     Option("baseline-dir", "folder", "DIR", "where baselines are kept (default: baselines)"),
     Option("update", "flag", "", "accept the figures of passing tests as the new baselines"),
     Option(

@@ -6,29 +6,47 @@ command line. Arguments that a test passes in code are stronger still: the test 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pytest_speedbench.config import DEFAULT_DRAFT_LENGTH, DEFAULT_TOLERANCE, Drafter, EngineArg, Load, Pair, Sampling
+from pytest_speedbench.config import (
+    DEFAULT_DRAFT_LENGTH,
+    DEFAULT_TOLERANCE,
+    Drafter,
+    EngineArg,
+    Load,
+    Pair,
+    Sampling,
+    Timeouts,
+)
 from pytest_speedbench.errors import ConfigError, closest
-from pytest_speedbench.options import OPTIONS, Option
+from pytest_speedbench.options import OPTIONS, Kind, Option
 
 DEFAULT_PAIR = "tiny-eagle3"
 DEFAULT_SPLIT = "mini"
 DEFAULT_ENGINE = "transformers"
 DEFAULT_MODEL = "bundled:target"
 DEFAULT_MAX_OUTPUT_TOKENS = 64
+DEFAULT_TIMEOUTS = Timeouts()
 
 COMMAND_LINE = "command line"
 ENVIRONMENT = "environment"
 OUTER_SOURCES = (ENVIRONMENT, COMMAND_LINE)
 """Sources outside of the project's files: whoever starts pytest."""
 
-_BUNDLED_ARGS: Mapping[str, EngineArg] = MappingProxyType({"device": "cpu", "dtype": "float32", "threads": 1})
-_PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args")
+_BUNDLED_ARGS: Mapping[str, Mapping[str, EngineArg]] = MappingProxyType(
+    {
+        "transformers": MappingProxyType({"device": "cpu", "dtype": "float32", "threads": 1}),
+        "vllm": MappingProxyType({"dtype": "float32", "enforce_eager": True}),
+        "vllm-serve": MappingProxyType({"dtype": "float32", "enforce_eager": True}),
+    }
+)
+_PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args", "python", "endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,7 @@ class Settings:
     baseline_dir: Path
     update: bool
     tolerance: Tolerance
+    timeouts: Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,27 @@ class Project:
     pairs: Mapping[str, Pair]
 
 
+def read_project_file(path: Path) -> dict[str, Any]:
+    """The ``[tool.speedbench]`` table of a ``pyproject.toml``; empty if there is no such file or table.
+
+    Raises:
+        ConfigError: the file cannot be read, or the entry is no table.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("speedbench", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", "Correct the file.") from None
+    if not isinstance(table, dict):
+        raise ConfigError(f"tool.speedbench in {path} is no table.", "Write [tool.speedbench].")
+    return table
+
+
 def read_project(table: Mapping[str, Any]) -> Project:
     """Read the ``[tool.speedbench]`` table.
 
@@ -148,7 +188,13 @@ def bundled_pairs() -> dict[str, Pair]:
         "tiny-eagle3-pruned": "eagle3:bundled:eagle3-pruned",
     }
     return {
-        name: Pair(name, DEFAULT_ENGINE, DEFAULT_MODEL, Drafter.parse(text) if text else None, _BUNDLED_ARGS)
+        name: Pair(
+            name,
+            DEFAULT_ENGINE,
+            DEFAULT_MODEL,
+            Drafter.parse(text) if text else None,
+            _BUNDLED_ARGS[DEFAULT_ENGINE],
+        )
         for name, text in drafters.items()
     }
 
@@ -168,14 +214,19 @@ def resolve(layers: Sequence[Layer], pairs: Mapping[str, Pair]) -> Settings:
             merged.pop("pair", None)
             merged.pop("drafter", None)
         if "pair" in layer.values:
-            for key in ("model", "drafter", "draft_length"):
+            for key in ("model", "drafter", "draft_length", "engine_args", "python", "endpoint"):
                 merged.pop(key, None)
             # A project's default engine yields to the pair's own; one asked for outside of the code does not.
             if weak_engine:
                 merged.pop("engine", None)
         if "engine" in layer.values:
             weak_engine = layer.source not in OUTER_SOURCES
+            if layer.values["engine"] != merged.get("engine"):
+                for key in ("engine_args", "python", "endpoint"):
+                    merged.pop(key, None)
+        engine_args = {**merged.get("engine_args", {}), **layer.values.get("engine_args", {})}
         merged.update(layer.values)
+        merged["engine_args"] = engine_args
     return Settings(
         pair=_resolve_pair(merged, pairs),
         split=merged.get("split", DEFAULT_SPLIT),
@@ -186,6 +237,10 @@ def resolve(layers: Sequence[Layer], pairs: Mapping[str, Pair]) -> Settings:
         baseline_dir=merged.get("baseline_dir", Path("baselines")),
         update=merged.get("update", False),
         tolerance=merged.get("tolerance", Tolerance()),
+        timeouts=Timeouts(
+            merged.get("start_timeout", DEFAULT_TIMEOUTS.start_s),
+            merged.get("silence_timeout", DEFAULT_TIMEOUTS.silence_s),
+        ),
     )
 
 
@@ -229,7 +284,15 @@ def _resolve_pair(merged: Mapping[str, Any], pairs: Mapping[str, Pair]) -> Pair:
     pair = replace(base, engine=merged.get("engine", base.engine), drafter=drafter)
     if pair.engine != base.engine:
         # Arguments belong to the engine they were written for.
-        pair = replace(pair, engine_args=MappingProxyType({}))
+        bundled = base == bundled_pairs().get(base.name) and "endpoint" not in merged
+        own = _BUNDLED_ARGS.get(pair.engine, {}) if bundled else {}
+        pair = replace(pair, engine_args=MappingProxyType(dict(own)), python=None, endpoint=None)
+    pair = replace(
+        pair,
+        engine_args=MappingProxyType({**pair.engine_args, **merged.get("engine_args", {})}),
+        python=merged.get("python", pair.python),
+        endpoint=merged.get("endpoint", pair.endpoint),
+    )
     return pair if pair.name else replace(pair, name=derived_pair_name(pair))
 
 
@@ -255,42 +318,39 @@ def _read_pair(name: str, table: Mapping[str, Any]) -> Pair:
             raise ConfigError(f"There is no setting {key!r} in {where}.", did_you_mean(key, _PAIR_KEYS))
     if "model" not in table:
         raise ConfigError(f"{where} names no model.", 'Add model = "...", a folder or a hub id.')
-    for key in ("engine", "model", "drafter"):
+    for key in ("engine", "model", "drafter", "python", "endpoint"):
         if key in table and (not isinstance(table[key], str) or not table[key]):
             raise ConfigError(f"{key} in {where} is {table[key]!r}.", "Give a text that is not empty.")
-    args = table.get("engine_args", {})
-    if not isinstance(args, Mapping):
-        raise ConfigError(f"engine_args in {where} is no table.", "Write engine_args = { name = value }.")
+    engine_args = _table(table.get("engine_args", {}), f"engine_args in {where}")
     length = DEFAULT_DRAFT_LENGTH
     if "draft_length" in table:
         length = _count(table["draft_length"], f"draft_length in {where}")
     text = table.get("drafter", "none")
     if text == "none" and "draft_length" in table:
         raise ConfigError(f"{where} has a draft_length but no drafter.", "Add a drafter or remove the draft_length.")
-    engine_args: dict[str, EngineArg] = dict(args)
     return Pair(
         name=name,
         engine=table.get("engine", DEFAULT_ENGINE),
         model=table["model"],
         drafter=None if text == "none" else Drafter.parse(text, length),
         engine_args=MappingProxyType(engine_args),
+        python=table.get("python"),
+        endpoint=table.get("endpoint"),
     )
 
 
 def _convert(option: Option, value: Any, name: str) -> Any:
-    if option.kind == "count":
-        return _count(value, name)
-    if option.kind == "flag":
-        return _flag(value, name)
-    if option.kind == "names":
-        return _names(value, name)
-    if option.kind == "tolerance":
-        return parse_tolerance(value, name)
-    if option.kind == "folder" and isinstance(value, Path):
-        return value
+    return _READERS[option.kind](value, name)
+
+
+def _text(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(f"{name} is {value!r}.", "Give a text that is not empty.")
-    return Path(value) if option.kind == "folder" else value.strip()
+    return value.strip()
+
+
+def _folder(value: Any, name: str) -> Path:
+    return value if isinstance(value, Path) else Path(_text(value, name))
 
 
 def _count(value: Any, name: str) -> int:
@@ -304,6 +364,46 @@ def _count(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(f"{name} is {value!r}.", "Give a whole number of at least 1.")
     return value
+
+
+def _seconds(value: Any, name: str) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if isinstance(value, bool) or not 0 < seconds < float("inf"):
+        raise ConfigError(f"{name} is {value!r}.", "Give a number of seconds above 0.")
+    return seconds
+
+
+def _table(value: Any, name: str) -> dict[str, EngineArg]:
+    if isinstance(value, str):
+        value = _parse_table(value, name)
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigError(f"{name} is no table.", "Write NAME=VALUE,NAME=VALUE or { name = value }.")
+    return dict(value)
+
+
+def _parse_table(text: str, name: str) -> Any:
+    """A JSON object, or ``NAME=VALUE`` pairs whose values are JSON where they can be and else text."""
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"{name} is no JSON object: {error}.", "Mend it, or write NAME=VALUE pairs.") from None
+    values: dict[str, Any] = {}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(
+                f"{name} holds {part!r}, which names no value.",
+                "Write NAME=VALUE,NAME=VALUE; give values with commas in them as a JSON object.",
+            )
+        try:
+            values[key.strip()] = json.loads(value)
+        except ValueError:
+            values[key.strip()] = value.strip()
+    return values
 
 
 def _flag(value: Any, name: str) -> bool:
@@ -348,6 +448,18 @@ def parse_tolerance(value: Any, name: str) -> Tolerance:
         raise ConfigError(f"{name} gives two tolerances for one category.", "Give each category once.")
     default = shares.pop("default", DEFAULT_TOLERANCE)
     return Tolerance(default, MappingProxyType(shares))
+
+
+_READERS: Mapping[Kind, Callable[[Any, str], Any]] = {
+    "text": _text,
+    "count": _count,
+    "seconds": _seconds,
+    "names": _names,
+    "table": _table,
+    "tolerance": parse_tolerance,
+    "folder": _folder,
+    "flag": _flag,
+}
 
 
 def _share(value: Any, name: str) -> float:

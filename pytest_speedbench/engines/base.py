@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import EngineArg, Pair, Sampling
@@ -37,14 +37,34 @@ class Emission:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutedExperts:
+    """Which experts of a mixture-of-experts target each token was routed to.
+
+    Attributes:
+        shape: tokens (those of the prompt first), layers, experts per token.
+        ids: expert ids in C order, two bytes each, little-endian.
+    """
+
+    shape: tuple[int, int, int]
+    ids: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The end of a request.
 
-    ``acceptance`` is the engine's own record; ``None`` when there is no drafter or the engine does not say.
+    Attributes:
+        reason: ``stop`` for an end-of-sequence token, ``length`` for the output limit.
+        acceptance: the engine's own record; ``None`` when there is no drafter or the engine does not say.
+        preemptions: how often the engine took the request's memory away and computed it anew; ``None`` if it does not
+            say.
+        routed_experts: for a mixture of experts, if the engine was asked to return them.
     """
 
     reason: FinishReason
     acceptance: AcceptanceRecord | None
+    preemptions: int | None = None
+    routed_experts: RoutedExperts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +118,45 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """Free everything. Safe to call twice, and after a failed start."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculationCounters:
+    """An engine's counters since its start, summed over all of its ranks.
+
+    Attributes:
+        verify_steps: drafts that the target verified.
+        proposed_tokens: draft tokens in them.
+        accepted_per_position: how often the first, second, … K-th draft token was accepted.
+    """
+
+    verify_steps: int
+    proposed_tokens: int
+    accepted_per_position: tuple[int, ...]
+
+
+@runtime_checkable
+class CountsSpeculation(Protocol):
+    """An engine that counts acceptance as a whole: the source to fall back on when requests have no record."""
+
+    async def counters(self) -> SpeculationCounters | None:
+        """The counters now; ``None`` when this engine has none after all."""
+
+
+@runtime_checkable
+class Prints(Protocol):
+    """An engine whose output is captured, to be shown when it fails."""
+
+    def output(self) -> str:
+        """What it printed last."""
+
+
+@runtime_checkable
+class RanksTokens(Protocol):
+    """An engine that can say how likely the target's next token was."""
+
+    async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
+        """The ``count`` most probable next tokens after ``prompt_ids`` with their natural log-probabilities."""
 
 
 class EngineFactory(Protocol):

@@ -18,7 +18,7 @@ def test_every_option_is_in_the_help(pytester: pytest.Pytester) -> None:
 
 def test_the_marker_is_registered(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.speedbench(engine=..., model=...*"])
+    result.stdout.fnmatch_lines(["@pytest.mark.speedbench(engine=..., engine_args=..., *"])
 
 
 def test_the_fixtures_are_documented(pytester: pytest.Pytester) -> None:

@@ -96,7 +96,7 @@ def test_an_engine_asked_for_outside_holds_for_every_pair(where: str) -> None:
 
 def test_engine_arguments_belong_to_the_engine_they_were_written_for() -> None:
     assert settings(command_line={"pair": "tiny-draft"}).pair.engine_args["threads"] == 1
-    assert settings(command_line={"pair": "tiny-draft", "engine": "vllm"}).pair.engine_args == {}
+    assert "threads" not in settings(command_line={"pair": "tiny-draft", "engine": "vllm"}).pair.engine_args
 
 
 def test_a_projects_default_engine_yields_to_the_pairs_own() -> None:

@@ -7,10 +7,18 @@ from importlib.util import find_spec
 
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
+from pytest_speedbench.engines.fit import check_fit, check_kind, check_target
 from pytest_speedbench.engines.transformers.options import TransformersOptions
 from pytest_speedbench.errors import EngineError
 
 _OLDEST_TRANSFORMERS = (5, 20)
+_METHODS = (
+    DrafterMethod.DRAFT_MODEL,
+    DrafterMethod.EAGLE3,
+    DrafterMethod.NGRAM,
+    DrafterMethod.MTP,
+    DrafterMethod.DFLASH,
+)
 _INSTALL = 'Run: pip install "pytest-speedbench[transformers]".'
 
 
@@ -29,6 +37,11 @@ def check_pair(pair: Pair) -> None:
         check_target(target)
     if pair.drafter is None:
         return
+    if pair.drafter.method not in _METHODS:
+        raise EngineError(
+            f"The transformers engine has no drafter {pair.drafter.method.value!r}.",
+            f"It has {', '.join(method.value for method in _METHODS)}; vLLM has this one.",
+        )
     drafter = None
     if pair.drafter.model is not None:
         drafter = open_checkpoint(pair.drafter.model, download=False)
@@ -60,36 +73,13 @@ def check_packages() -> None:
         )
 
 
-def check_target(target: Checkpoint) -> None:
-    """A target is a causal language model, not a drafter.
-
-    Raises:
-        EngineError: the folder holds something else.
-    """
-    if target.is_eagle3_head:
-        raise EngineError(
-            f"The target {target.reference!r} is an EAGLE-3 head.",
-            "Give it as the drafter, eagle3:MODEL, and a language model as the target.",
-        )
-    _check_causal(target, "target")
-
-
 def check_drafter(drafter: Checkpoint, method: DrafterMethod, draft_length: int) -> None:
     """A drafter is what its method says.
 
     Raises:
         EngineError: the folder holds another kind of model, or a block of another length.
     """
-    if method is DrafterMethod.EAGLE3 and not drafter.is_eagle3_head:
-        found = ", ".join(drafter.architectures) or "none"
-        raise EngineError(
-            f"The drafter {drafter.reference!r} is no EAGLE-3 head: its config.json gives the architecture {found}.",
-            "An EAGLE-3 head has the architecture LlamaForCausalLMEagle3; use draft_model:MODEL for a language model.",
-        )
-    if method is DrafterMethod.DRAFT_MODEL:
-        if drafter.is_eagle3_head:
-            raise EngineError(f"The draft model {drafter.reference!r} is an EAGLE-3 head.", "Use eagle3:MODEL for it.")
-        _check_causal(drafter, "draft model")
+    check_kind(drafter, method)
     if method is DrafterMethod.DFLASH:
         block = drafter.size("block_size")
         if block is None or "target_layer_ids" not in drafter.config:
@@ -114,38 +104,6 @@ def check_mtp(target: Checkpoint, draft_length: int) -> None:
             "Choose another drafter, or a target that has them.",
         )
     _check_fixed_length(f"The target {target.reference!r}", layers, draft_length)
-
-
-def check_fit(target: Checkpoint, drafter: Checkpoint, method: DrafterMethod) -> None:
-    """Target and drafter speak of the same tokens and, where the drafter reads hidden states, of the same width.
-
-    Raises:
-        EngineError: vocabularies or hidden sizes differ.
-    """
-    ours, theirs = drafter.size("vocab_size"), target.size("vocab_size")
-    if method is not DrafterMethod.DFLASH and None not in (ours, theirs) and ours != theirs:
-        raise EngineError(
-            f"The drafter {drafter.reference!r} has a vocabulary of {ours} tokens, the target {target.reference!r} one "
-            f"of {theirs}.",
-            "Give a drafter that was made for this target.",
-        )
-    if method is DrafterMethod.EAGLE3:
-        width, needed = target.size("hidden_size"), drafter.size("target_hidden_size") or drafter.size("hidden_size")
-        if None not in (width, needed) and width != needed:
-            raise EngineError(
-                f"The head {drafter.reference!r} reads hidden states of width {needed}, the target "
-                f"{target.reference!r} has {width}.",
-                "Give a head that was made for this target.",
-            )
-
-
-def _check_causal(checkpoint: Checkpoint, role: str) -> None:
-    names = checkpoint.architectures
-    if names and not any(name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in names):
-        raise EngineError(
-            f"The {role} {checkpoint.reference!r} is no causal language model: its architecture is {', '.join(names)}.",
-            "Give the folder of a language model that generates text.",
-        )
 
 
 def _check_fixed_length(who: str, fixed: int, draft_length: int) -> None:

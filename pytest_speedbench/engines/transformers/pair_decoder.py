@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +15,9 @@ from transformers.generation.candidate_generator import CandidateGenerator
 from pytest_speedbench.config import DrafterMethod, EngineArg, Pair, Sampling
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, FinishReason, Request
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
-from pytest_speedbench.engines.transformers.checks import check_drafter, check_fit, check_mtp, check_target
+from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.fit import check_fit, check_target
+from pytest_speedbench.engines.transformers.checks import check_drafter, check_mtp
 from pytest_speedbench.engines.transformers.drafters import LoadedDrafter, load_drafter
 from pytest_speedbench.engines.transformers.loading import LoadedModel, Placement, load_language_model
 from pytest_speedbench.engines.transformers.observers import DrafterSeam, Output, Recorder
@@ -196,9 +196,4 @@ def _device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":
         return device.type
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return cpu_name()

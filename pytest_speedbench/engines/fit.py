@@ -1,0 +1,76 @@
+"""Whether target and drafter can be a pair, as far as their configs tell. Imports no torch."""
+
+from __future__ import annotations
+
+from pytest_speedbench.config import DrafterMethod
+from pytest_speedbench.engines.checkpoints import Checkpoint
+from pytest_speedbench.errors import EngineError
+
+
+def check_target(target: Checkpoint) -> None:
+    """A target is a causal language model, not a drafter.
+
+    Raises:
+        EngineError: the folder holds something else.
+    """
+    if target.is_eagle3_head:
+        raise EngineError(
+            f"The target {target.reference!r} is an EAGLE-3 head.",
+            "Give it as the drafter, eagle3:MODEL, and a language model as the target.",
+        )
+    check_causal(target, "target")
+
+
+def check_causal(checkpoint: Checkpoint, role: str) -> None:
+    """A model that generates text. ``role`` names it in the message.
+
+    Raises:
+        EngineError: the config names another kind of model.
+    """
+    names = checkpoint.architectures
+    if names and not any(name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in names):
+        raise EngineError(
+            f"The {role} {checkpoint.reference!r} is no causal language model: its architecture is {', '.join(names)}.",
+            "Give the folder of a language model that generates text.",
+        )
+
+
+def check_kind(drafter: Checkpoint, method: DrafterMethod) -> None:
+    """An EAGLE-3 head is given as one, and nothing else is.
+
+    Raises:
+        EngineError: the folder holds another kind of model.
+    """
+    if method is DrafterMethod.EAGLE3 and not drafter.is_eagle3_head:
+        found = ", ".join(drafter.architectures) or "none"
+        raise EngineError(
+            f"The drafter {drafter.reference!r} is no EAGLE-3 head: its config.json gives the architecture {found}.",
+            "An EAGLE-3 head has the architecture LlamaForCausalLMEagle3; use draft_model:MODEL for a language model.",
+        )
+    if method is DrafterMethod.DRAFT_MODEL:
+        if drafter.is_eagle3_head:
+            raise EngineError(f"The draft model {drafter.reference!r} is an EAGLE-3 head.", "Use eagle3:MODEL for it.")
+        check_causal(drafter, "draft model")
+
+
+def check_fit(target: Checkpoint, drafter: Checkpoint, method: DrafterMethod) -> None:
+    """Target and drafter speak of the same tokens and, where the drafter reads hidden states, of the same width.
+
+    Raises:
+        EngineError: vocabularies or hidden sizes differ.
+    """
+    ours, theirs = drafter.size("vocab_size"), target.size("vocab_size")
+    if method is not DrafterMethod.DFLASH and None not in (ours, theirs) and ours != theirs:
+        raise EngineError(
+            f"The drafter {drafter.reference!r} has a vocabulary of {ours} tokens, the target {target.reference!r} one "
+            f"of {theirs}.",
+            "Give a drafter that was made for this target.",
+        )
+    if method is DrafterMethod.EAGLE3:
+        width, needed = target.size("hidden_size"), drafter.size("target_hidden_size") or drafter.size("hidden_size")
+        if None not in (width, needed) and width != needed:
+            raise EngineError(
+                f"The head {drafter.reference!r} reads hidden states of width {needed}, the target "
+                f"{target.reference!r} has {width}.",
+                "Give a head that was made for this target.",
+            )
