@@ -211,6 +211,11 @@ class Measurement:
             raise ConfigError("A sampled run cannot be compared token by token.", "Measure it at temperature 0.")
         if self.run.pair.drafter is None:
             raise ConfigError(f"The pair {self.run.pair.name!r} has no drafter to check.", "Check a pair that has one.")
+        if self.run.pair.endpoint is not None:
+            raise ConfigError(
+                f"The server at {self.run.pair.endpoint} cannot decode without its drafter.",
+                "Let the target alone be served too: compare with a measurement of it, or drop the endpoint.",
+            )
         alone = replace(self.run.pair, name=f"{self.run.pair.model} alone", drafter=None)
         asked = [count for count in (prompts, self.settings.prompts) if count is not None]
         settings = replace(self.settings, pair=alone, prompts=min(asked, default=None))

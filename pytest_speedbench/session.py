@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import shlex
-import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -31,6 +30,7 @@ from pytest_speedbench.settings import (
     read_environment,
     read_layer,
     read_project,
+    read_project_file,
     resolve,
 )
 from pytest_speedbench.splits import Split, load_split, select
@@ -66,7 +66,7 @@ class SpeedbenchSession:
             pytest.UsageError: something in them cannot be used.
         """
         with usage_errors():
-            project = read_project(_project_table(config.rootpath / "pyproject.toml"))
+            project = read_project(read_project_file(config.rootpath / "pyproject.toml"))
             given = {o.key: value for o in OPTIONS if (value := getattr(config.option, o.dest, None)) is not None}
             return cls(config, project, (read_environment(os.environ), read_layer(COMMAND_LINE, given)))
 
@@ -177,7 +177,9 @@ class SpeedbenchSession:
         if fresh or key not in self._runs:
             title = f"speedbench: {settings.pair.name} on {split.name}"
             with self._progress(title, len(split)) as report:
-                self._runs[key] = self.runner.measure(settings.pair, split, settings.sampling, settings.load, report)
+                self._runs[key] = self.runner.measure(
+                    settings.pair, split, settings.sampling, settings.load, report, settings.timeouts
+                )
         return self._runs[key]
 
     def baseline(self, item: pytest.Item, settings: Settings, pair: str) -> Baseline:
@@ -333,19 +335,3 @@ def usage_errors() -> Generator[None, None, None]:
         yield
     except SpeedbenchError as error:
         raise pytest.UsageError(f"speedbench: {error}") from None
-
-
-def _project_table(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    if not path.is_file():
-        return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("speedbench", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", "Correct the file.") from None
-    if not isinstance(table, dict):
-        raise ConfigError(f"tool.speedbench in {path} is no table.", "Write [tool.speedbench].")
-    return table

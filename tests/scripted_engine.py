@@ -7,7 +7,9 @@ its output; how much it "accepts" is set by the pair's engine arguments:
     accept      chance that a draft token is accepted (default 0.6)
     weak        a category that is accepted at ``weak_accept`` instead; the category is read off the request's id
     lossy       a request id whose output differs when there is a drafter
-    silent      give no acceptance record
+    silent      give no acceptance record: "records", or "steps" to emit the decoded tokens all together as well
+    start_s     seconds that the start takes
+    preempted   say that every request was preempted so often
     fail_at     number of the request at which the engine fails
     slow_s      seconds per token
 """
@@ -53,6 +55,7 @@ class ScriptedEngine:
     async def start(self) -> EngineInfo:
         if self._pair.engine_args.get("fail_start"):
             raise EngineError("The scripted engine cannot start.", "Ask it nicely.")
+        await asyncio.sleep(self._number("start_s"))
         return EngineInfo(
             name="scripted",
             version="1.0",
@@ -89,19 +92,20 @@ class ScriptedEngine:
         steps: list[VerifyStep] = []
         yield Emission(output[:1], time.perf_counter())
         done, discarded = 1, 0
+        if self._pair.engine_args.get("silent") == "steps":
+            yield Emission(output[1:], time.perf_counter())
+            yield Finish("length", None)
+            return
         for step in self._steps(request):
             if done >= len(output):
                 break
-            if slow_s := self._pair.engine_args.get("slow_s"):
-                await asyncio.sleep(float(slow_s))
-            else:
-                await asyncio.sleep(0)
+            await asyncio.sleep(self._number("slow_s"))
             steps.append(step)
             tokens = output[done : done + step.accepted_tokens + 1]
             discarded = step.accepted_tokens + 1 - len(tokens)
             done += len(tokens)
             yield Emission(tokens, time.perf_counter())
-        yield Finish("length", self._record(steps, discarded))
+        yield Finish("length", self._record(steps, discarded), preemptions=int(self._number("preempted")))
 
     def _record(self, steps: list[VerifyStep], discarded: int) -> AcceptanceRecord | None:
         drafter = self._pair.drafter
@@ -117,12 +121,18 @@ class ScriptedEngine:
             output[length // 2] = 32
         return tuple(output)
 
+    def _number(self, name: str, default: float = 0.0) -> float:
+        value = self._pair.engine_args.get(name, default)
+        if not isinstance(value, (int, float)):
+            raise TypeError(f"{name} must be a number")
+        return value
+
     def _steps(self, request: Request) -> list[VerifyStep]:
         args, drafter = self._pair.engine_args, self._pair.drafter
         length = drafter.draft_length if drafter else 0
-        chance = float(args.get("accept") or 0.6)
+        chance = self._number("accept", 0.6)
         if args.get("weak") and request.request_id.startswith(str(args["weak"])):
-            chance = float(args.get("weak_accept") or 0.1)
+            chance = self._number("weak_accept", 0.1)
         draw = _random("steps", request.request_id, args.get("noise"))
         steps = []
         for _ in range(request.sampling.max_output_tokens):

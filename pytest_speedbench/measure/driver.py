@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pytest_speedbench.config import Load, Sampling
 from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Request
@@ -43,14 +44,27 @@ async def measure(
     sampling: Sampling,
     load: Load,
     on_progress: Callable[[Progress], None] | None = None,
+    *,
+    silence_s: float | None = None,
 ) -> tuple[Conversation, ...]:
     """Ask every prompt and record what came back, in the prompts' order.
 
     The first turns are tokenized before the clock starts, later turns off the event loop. When one conversation fails
     or the caller cancels, the others are cancelled too and nothing is returned: a part is not a measurement.
 
+    Args:
+        engine: a started engine.
+        info: what it said at its start.
+        encoder: of the target's own tokenizer and chat template.
+        prompts: what to ask.
+        sampling: how to sample, each request with a seed of its own.
+        load: conversations at a time.
+        on_progress: called after each conversation, on the event loop.
+        silence_s: how long the engine may emit nothing at all, in seconds; ``None`` for as long as it likes.
+
     Raises:
-        EngineError: the engine failed, a prompt does not fit its context, or it cannot take this concurrency.
+        EngineError: the engine failed or fell silent, a prompt does not fit its context, or it cannot take this
+            concurrency.
     """
     if info.max_concurrency is not None and load.concurrency > info.max_concurrency:
         raise EngineError(
@@ -62,7 +76,7 @@ async def measure(
     for task in tasks:
         _check_length(task.prompt, 0, task.first_ids, sampling, info)
     loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks)
-    return await loop.run(load.concurrency)
+    return await loop.run(load.concurrency, silence_s)
 
 
 class _ClosedLoop:
@@ -86,17 +100,33 @@ class _ClosedLoop:
         self._queue = iter(tasks)
         self._results: dict[int, Conversation] = {}
         self._started_at = 0.0
+        self._heard_at = 0.0
 
-    async def run(self, concurrency: int) -> tuple[Conversation, ...]:
-        self._started_at = time.perf_counter()
+    async def run(self, concurrency: int, silence_s: float | None) -> tuple[Conversation, ...]:
+        self._started_at = self._heard_at = time.perf_counter()
         workers = [asyncio.ensure_future(self._work()) for _ in range(min(concurrency, len(self._tasks)))]
+        done = asyncio.gather(*workers)
+        watch = asyncio.ensure_future(self._watch(silence_s))
         try:
-            await asyncio.gather(*workers)
+            either: list[asyncio.Future[Any]] = [done, watch]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await (done if done.done() else watch)
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            for task in (watch, *workers):
+                task.cancel()
+            await asyncio.gather(watch, *workers, done, return_exceptions=True)
         return tuple(self._results[task.index] for task in self._tasks)
+
+    async def _watch(self, silence_s: float | None) -> None:
+        while silence_s is not None:
+            rest = self._heard_at + silence_s - time.perf_counter()
+            if rest <= 0:
+                raise EngineError(
+                    f"The engine {self._info.name} has emitted nothing for {silence_s:g} s with requests under way.",
+                    "It hangs, or is slower than that: raise the limit with --speedbench-silence-timeout.",
+                )
+            await asyncio.sleep(rest)
+        await asyncio.Event().wait()
 
     async def _work(self) -> None:
         for task in self._queue:
@@ -128,6 +158,7 @@ class _ClosedLoop:
         start_s = time.perf_counter() - self._started_at
         async with aclosing(self._engine.generate(request)) as stream:
             async for event in stream:
+                self._heard_at = time.perf_counter()
                 if isinstance(event, Emission):
                     output.extend(event.token_ids)
                     emissions.append((event.at_s - self._started_at, len(event.token_ids)))
@@ -147,6 +178,8 @@ class _ClosedLoop:
             start_s=start_s,
             emissions=tuple(emissions),
             acceptance=finish.acceptance,
+            preemptions=finish.preemptions,
+            routed_experts=finish.routed_experts,
         )
 
 

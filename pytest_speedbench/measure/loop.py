@@ -28,15 +28,19 @@ class BackgroundLoop:
         launched: concurrent.futures.Future[asyncio.Task[T]] = concurrent.futures.Future()
 
         def launch() -> None:
+            if launched.done():
+                return
             task = loop.create_task(coroutine)
             task.add_done_callback(outcome.set_result)
             launched.set_result(task)
 
-        loop.call_soon_threadsafe(launch)
         try:
+            loop.call_soon_threadsafe(launch)
             return outcome.result().result()
         except KeyboardInterrupt:
-            loop.call_soon_threadsafe(launched.result().cancel)
+            # It may come before, within or after the call above: launch does nothing the second time.
+            loop.call_soon_threadsafe(launch)
+            loop.call_soon_threadsafe(lambda: launched.result().cancel())
             outcome.result()
             raise
 

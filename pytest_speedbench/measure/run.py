@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_speedbench.acceptance import AcceptanceRecord, pool
 from pytest_speedbench.config import Load, Pair, Sampling
-from pytest_speedbench.engines.base import EngineInfo, FinishReason
+from pytest_speedbench.engines.base import EngineInfo, FinishReason, RoutedExperts
 from pytest_speedbench.engines.identity import ModelIdentity
 
 
@@ -23,6 +23,8 @@ class Turn:
         start_s: when the request was handed to the engine.
         emissions: ``(at_s, tokens)`` for every emission, in order.
         acceptance: the engine's record; ``None`` without a drafter, or when the engine does not say.
+        preemptions: how often the engine computed the request anew; ``None`` if it does not say.
+        routed_experts: of a mixture of experts, if the engine was asked to return them.
     """
 
     prompt_tokens: int
@@ -32,6 +34,8 @@ class Turn:
     start_s: float
     emissions: tuple[tuple[float, int], ...]
     acceptance: AcceptanceRecord | None
+    preemptions: int | None = None
+    routed_experts: RoutedExperts | None = None
 
     @property
     def first_token_s(self) -> float:
@@ -78,7 +82,10 @@ class SplitIdentity:
 class Run:
     """One measurement of one pair on one split.
 
-    ``conversations`` are in the split's order. ``environment`` holds versions and the like, for the record only.
+    Attributes:
+        conversations: in the split's order.
+        environment: versions and the like, for the record only.
+        counters: what the engine's own counters say of the whole run; ``None`` when it has none.
     """
 
     pair: Pair
@@ -89,6 +96,7 @@ class Run:
     load: Load
     conversations: tuple[Conversation, ...]
     environment: Mapping[str, str]
+    counters: AcceptanceRecord | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import Callable
 from importlib import metadata
 from types import MappingProxyType, TracebackType
 
-from pytest_speedbench.config import Load, Pair, Sampling
-from pytest_speedbench.engines.base import Engine, EngineInfo
+from pytest_speedbench.acceptance import AcceptanceRecord
+from pytest_speedbench.config import Load, Pair, Sampling, Timeouts
+from pytest_speedbench.engines.base import Engine, EngineInfo, Prints
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.engines.registry import engine_factory
+from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.counters import counted, read_counters
 from pytest_speedbench.measure.driver import Progress, measure
 from pytest_speedbench.measure.loop import BackgroundLoop
 from pytest_speedbench.measure.prompts import TemplateEncoder, check_chat_template
-from pytest_speedbench.measure.run import Run, SplitIdentity
+from pytest_speedbench.measure.run import Conversation, Run, SplitIdentity
+from pytest_speedbench.measure.stream import with_stream_records
 from pytest_speedbench.splits.schema import Split
 
 
@@ -57,16 +62,34 @@ class Runner:
         sampling: Sampling,
         load: Load,
         on_progress: Callable[[Progress], None] | None = None,
+        timeouts: Timeouts | None = None,
     ) -> Run:
         """Measure a pair on a split.
 
+        An engine that failed, or that fell silent, is stopped; the next measurement starts it anew.
+
         Raises:
-            EngineError: the pair cannot run, or the engine failed while measuring.
+            EngineError: the pair cannot run, does not start in time, or failed while measuring.
         """
+        limits = timeouts or Timeouts()
         self.check(pair)
         encoder = self._encoder(pair.model)
-        engine, info = self._engine(pair)
-        conversations = self._loop.run(measure(engine, info, encoder, split.prompts, sampling, load, on_progress))
+        engine, info = self._engine(pair, limits)
+
+        async def conversations_and_counters() -> tuple[tuple[Conversation, ...], AcceptanceRecord | None]:
+            before = await read_counters(engine)
+            found = await measure(
+                engine, info, encoder, split.prompts, sampling, load, on_progress, silence_s=limits.silence_s
+            )
+            return found, counted(before, await read_counters(engine), pair)
+
+        try:
+            conversations, counters = self._loop.run(conversations_and_counters())
+        except Exception:
+            self._stop_engine()
+            raise
+        if counters is None and pair.drafter is not None:
+            conversations = with_stream_records(conversations, pair.drafter.draft_length)
         return Run(
             pair=pair,
             engine=info,
@@ -76,6 +99,7 @@ class Runner:
             load=load,
             conversations=conversations,
             environment=_environment(),
+            counters=counters,
         )
 
     def decode(self, pair: Pair, token_ids: tuple[int, ...]) -> str:
@@ -89,13 +113,13 @@ class Runner:
         finally:
             self._loop.close()
 
-    def _engine(self, pair: Pair) -> tuple[Engine, EngineInfo]:
+    def _engine(self, pair: Pair, limits: Timeouts) -> tuple[Engine, EngineInfo]:
         if self._loaded is not None and self._loaded[0] == pair:
             return self._loaded[1], self._loaded[2]
         self._stop_engine()
         engine = engine_factory(pair.engine).create(pair)
         try:
-            info = self._loop.run(engine.start())
+            info = self._loop.run(_start(engine, pair, limits.start_s))
         except BaseException:
             self._loop.run(engine.stop())
             raise
@@ -112,6 +136,17 @@ class Runner:
         if model not in self._encoders:
             self._encoders[model] = TemplateEncoder.load(open_checkpoint(model, download=True).folder)
         return self._encoders[model]
+
+
+async def _start(engine: Engine, pair: Pair, start_s: float) -> EngineInfo:
+    try:
+        return await asyncio.wait_for(engine.start(), start_s)
+    except asyncio.TimeoutError:
+        raise EngineError(
+            f"The engine {pair.engine} did not start within {start_s:g} s.",
+            "Raise the limit with --speedbench-start-timeout, or mend what its last output complains of.",
+            engine.output() if isinstance(engine, Prints) else "",
+        ) from None
 
 
 def _environment() -> MappingProxyType[str, str]:

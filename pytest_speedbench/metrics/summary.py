@@ -26,7 +26,7 @@ class Summary:
 def summarize(run: Run) -> Summary:
     """Compute every figure of a run."""
     return Summary(
-        acceptance=summarize_acceptance(run.conversations),
+        acceptance=summarize_acceptance(run.conversations, run.counters),
         throughput=throughput(run),
         speedbench=speedbench_compat.from_records(run.conversations),
     )

@@ -43,6 +43,7 @@ class MeasurementEntry(msgspec.Struct, frozen=True, tag="measurement"):
     user_tps_q50: float | None
     ttft_q50_s: float | None
     step_time_q50_s: float | None
+    notes: list[str]
 
 
 class GateRow(msgspec.Struct, frozen=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from pytest_speedbench.acceptance import AcceptanceSource, pool
 from pytest_speedbench.measure.run import Conversation, Run
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures
 from pytest_speedbench.metrics.summary import Summary
@@ -31,6 +34,7 @@ def measurement_entry(test: str, run: Run, summary: Summary) -> MeasurementEntry
         user_tps_q50=speed.user_tps.q50 if speed.user_tps else None,
         ttft_q50_s=speed.ttft_s.q50 if speed.ttft_s else None,
         step_time_q50_s=speed.step_time_s.q50 if speed.step_time_s else None,
+        notes=list(_notes(run)),
     )
 
 
@@ -53,6 +57,26 @@ def describe_load(run: Run) -> str:
     sampling = run.sampling
     how = "greedy" if sampling.greedy else f"temperature {sampling.temperature:g}"
     return f"{how}, at most {sampling.max_output_tokens} tokens a turn, concurrency {run.load.concurrency}"
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """What a reader should know of the record before believing the figures."""
+    counts = [turn.preemptions for c in run.conversations for turn in c.turns if turn.preemptions]
+    if counts:
+        yield (
+            f"{len(counts)} requests were preempted, {sum(counts)} times in all: the key-value cache is too small for "
+            "this load, which slows it down."
+        )
+    records = [record for c in run.conversations if (record := c.acceptance) is not None]
+    total = pool(records)
+    if run.counters is None or total is None or len(records) < len(run.conversations):
+        return
+    if total.source is AcceptanceSource.ENGINE and total.histogram != run.counters.histogram:
+        yield (
+            f"the engine's counters saw {run.counters.verify_steps} verify steps and {run.counters.accepted_tokens} "
+            f"accepted tokens, the requests' records {total.verify_steps} and {total.accepted_tokens}: other requests "
+            "ran at the same time, or some were aborted."
+        )
 
 
 def _row(name: str, figures: AcceptanceFigures, conversations: tuple[Conversation, ...]) -> FigureRow:

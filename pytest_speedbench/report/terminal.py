@@ -47,7 +47,7 @@ def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> l
         if entry.source != "engine":
             lines.append(f"  acceptance from {entry.source}, not from the engine's own per-request record")
         lines.append(render(_figures(entry), width=width, colour=colour))
-    return [*lines, f"  {speed_line(entry)}"]
+    return [*lines, f"  {speed_line(entry)}", *(f"  note: {note}" for note in entry.notes)]
 
 
 def speed_line(entry: MeasurementEntry) -> str:
