@@ -1,0 +1,215 @@
+"""The tests' side: an engine that lives in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable
+
+from pytest_speedbench.config import Pair
+from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
+from pytest_speedbench.engines.processes import EngineProcess
+from pytest_speedbench.engines.worker.messages import (
+    PROTOCOL,
+    AskCounters,
+    AskNextTokens,
+    Cancel,
+    Counters,
+    Emitted,
+    Failed,
+    Finished,
+    Generate,
+    NextTokens,
+    PlainPair,
+    PlainRequest,
+    Start,
+    Started,
+    Stop,
+    ToClient,
+    read_at_client,
+    send,
+)
+from pytest_speedbench.errors import EngineError
+
+_HOST = "pytest_speedbench.engines.worker.host"
+_STOP_S = 20.0
+_EXIT_S = 2.0
+
+
+class WorkerEngine:
+    """An engine hosted by another process, which ends with this one whatever happens.
+
+    Args:
+        pair: what to load; ``pair.python`` is the interpreter that hosts it.
+        factory: ``module:attribute`` of a callable that makes the engine from the pair, imported there.
+        explain: reads the engine's output when it fails to start and returns the cause in words, or nothing.
+    """
+
+    def __init__(self, pair: Pair, factory: str, *, explain: Callable[[str], str] | None = None) -> None:
+        self._pair = pair
+        self._factory = factory
+        self._explain = explain or (lambda _: "")
+        self._process: EngineProcess | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._answers: dict[int, asyncio.Queue[ToClient | None]] = {}
+        self._keys = 0
+
+    async def start(self) -> EngineInfo:
+        """Start the process and the engine in it.
+
+        Raises:
+            EngineError: the interpreter does not start, lacks this package, or the engine refuses; what it printed last
+                is in it.
+        """
+        ours, theirs = socket.socketpair()
+        command = [self._pair.python or sys.executable, "-m", _HOST, str(theirs.fileno())]
+        try:
+            self._process = EngineProcess.start(command, pass_fds=[theirs.fileno()])
+        except OSError as error:
+            ours.close()
+            raise EngineError(
+                f"The interpreter {command[0]!r} does not start: {error.strerror}.",
+                "Give the python of the engine's environment.",
+            ) from None
+        finally:
+            theirs.close()
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        send(self._writer, Start(PROTOCOL, self._factory, PlainPair.of(self._pair)))
+        answer = await read_at_client(reader)
+        if isinstance(answer, Started):
+            self._listener = asyncio.create_task(self._listen(reader))
+            return answer.info.info()
+        if isinstance(answer, Failed):
+            raise self._start_error(answer.problem, answer.remedy)
+        code = await self._process.wait()
+        raise self._start_error(f"its process ended with exit code {code}", "")
+
+    async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+        """Have a request decoded.
+
+        Raises:
+            EngineError: the engine failed or its process ended.
+        """
+        plain = PlainRequest(request.request_id, request.prompt_ids, request.sampling)
+        key, answers = await self._ask()
+        finished = False
+        try:
+            self._send(Generate(key, plain))
+            while not finished:
+                answer = await self._next(answers)
+                if isinstance(answer, Emitted):
+                    yield Emission(answer.token_ids, answer.at_s)
+                elif isinstance(answer, Finished) and answer.finish is not None:
+                    finished = True
+                    yield answer.finish
+        finally:
+            if not finished and self._alive:
+                self._send(Cancel(key))
+            del self._answers[key]
+
+    async def counters(self) -> SpeculationCounters | None:
+        """The engine's counters, if it has any."""
+        key, answers = await self._ask()
+        try:
+            self._send(AskCounters(key))
+            answer = await self._next(answers)
+            return answer.counters if isinstance(answer, Counters) else None
+        finally:
+            del self._answers[key]
+
+    async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
+        """The most probable next tokens.
+
+        Raises:
+            EngineError: this engine cannot say.
+        """
+        key, answers = await self._ask()
+        try:
+            self._send(AskNextTokens(key, prompt_ids, count))
+            answer = await self._next(answers)
+            return answer.tokens if isinstance(answer, NextTokens) else ()
+        finally:
+            del self._answers[key]
+
+    async def stop(self) -> None:
+        """End the engine and its processes: asked first, killed if it does not."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            if self._alive:
+                self._send(Stop())
+                await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=_STOP_S)
+        finally:
+            if self._listener is not None:
+                self._listener.cancel()
+                self._listener = None
+            await process.stop(grace_s=0 if process.exit_code is not None else 1.0)
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    def output(self) -> str:
+        """What the engine printed last."""
+        return self._process.output() if self._process is not None else ""
+
+    @property
+    def _alive(self) -> bool:
+        return self._listener is not None and not self._listener.done()
+
+    async def _ask(self) -> tuple[int, asyncio.Queue[ToClient | None]]:
+        if not self._alive:
+            raise await self._gone()
+        self._keys += 1
+        answers: asyncio.Queue[ToClient | None] = asyncio.Queue()
+        self._answers[self._keys] = answers
+        return self._keys, answers
+
+    def _send(self, message: Generate | Cancel | AskCounters | AskNextTokens | Stop) -> None:
+        if self._writer is not None:
+            send(self._writer, message)
+
+    async def _next(self, answers: asyncio.Queue[ToClient | None]) -> ToClient:
+        answer = await answers.get()
+        if answer is None:
+            raise await self._gone()
+        if isinstance(answer, Failed):
+            cause = self._explain(self.output())
+            raise EngineError(
+                f"The engine {self._pair.engine} failed: {cause or answer.problem}", answer.remedy, self.output()
+            )
+        return answer
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while (message := await read_at_client(reader)) is not None:
+                if not isinstance(message, Started) and message.key in self._answers:
+                    self._answers[message.key].put_nowait(message)
+        finally:
+            for answers in self._answers.values():
+                answers.put_nowait(None)
+
+    async def _gone(self) -> EngineError:
+        code = None
+        if self._process is not None:
+            # The socket closes a little before the system knows the exit code.
+            with contextlib.suppress(asyncio.TimeoutError):
+                code = await asyncio.wait_for(self._process.wait(), _EXIT_S)
+        how = "was stopped" if code is None else f"ended with exit code {code}"
+        return EngineError(
+            f"The process of the engine {self._pair.engine} {how} while it was needed.",
+            "Its last output says why; a kill by the system for want of memory leaves no word.",
+            self.output(),
+        )
+
+    def _start_error(self, problem: str, remedy: str) -> EngineError:
+        output = self.output()
+        cause = self._explain(output) or problem
+        return EngineError(
+            f"The engine {self._pair.engine} does not start: {cause.rstrip('.')}.",
+            remedy or "Mend what it complains of; its last output is below.",
+            "" if remedy else output,
+        )
