@@ -13,7 +13,11 @@ ENTRY_POINT_GROUP = "pytest_speedbench.engines"
 """Where other packages announce engines: the entry point's name is the engine's, its value a module or an object that
 is an :class:`~pytest_speedbench.engines.base.EngineFactory`."""
 
-_BUILT_IN = {"transformers": "pytest_speedbench.engines.transformers"}
+_BUILT_IN = {
+    "transformers": "pytest_speedbench.engines.transformers",
+    "vllm": "pytest_speedbench.engines.vllm",
+    "vllm-serve": "pytest_speedbench.engines.vllm_serve",
+}
 
 
 def known_engines() -> tuple[str, ...]:

@@ -8,6 +8,8 @@ import pytest
 from pytest_speedbench.engines import registry
 from pytest_speedbench.errors import EngineError
 
+BUILT_IN = ("transformers", "vllm", "vllm-serve")
+
 
 def install(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
     points = [EntryPoint(name, value, registry.ENTRY_POINT_GROUP) for name, value in values.items()]
@@ -21,16 +23,17 @@ def fake_module(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return module
 
 
-def test_transformers_is_built_in() -> None:
-    assert "transformers" in registry.known_engines()
-    factory = registry.engine_factory("transformers")
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_an_engine_is_built_in(name: str) -> None:
+    assert name in registry.known_engines()
+    factory = registry.engine_factory(name)
     assert callable(factory.check)
     assert callable(factory.create)
 
 
 def test_an_installed_engine_is_found(monkeypatch: pytest.MonkeyPatch, fake_module: SimpleNamespace) -> None:
     install(monkeypatch, mine="fake_engine")
-    assert registry.known_engines() == ("mine", "transformers")
+    assert registry.known_engines() == ("mine", *BUILT_IN)
     assert registry.engine_factory("mine") is fake_module
 
 

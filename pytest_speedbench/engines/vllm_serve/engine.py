@@ -1,0 +1,183 @@
+"""The adapter over vLLM's HTTP server: one of ours, or one that is running already."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from pytest_speedbench.config import EngineArg, Pair
+from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
+from pytest_speedbench.engines.checkpoints import open_checkpoint
+from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.vllm.arguments import engine_arguments
+from pytest_speedbench.engines.vllm.resolved import resolved_arguments
+from pytest_speedbench.engines.vllm_serve.completions import (
+    PATH,
+    StreamedAnswer,
+    check_draft_length,
+    ranking_request,
+    read_ranking,
+    streamed_request,
+)
+from pytest_speedbench.engines.vllm_serve.description import (
+    ServedModel,
+    ServerInfo,
+    end_tokens,
+    served_model,
+    server_info,
+    server_version,
+)
+from pytest_speedbench.engines.vllm_serve.endpoint import endpoint_key, own_key, root_url
+from pytest_speedbench.engines.vllm_serve.http import ServerClient, ServerDownError
+from pytest_speedbench.engines.vllm_serve.launch import OwnServer, start_server
+from pytest_speedbench.engines.vllm_serve.prometheus import Metrics
+from pytest_speedbench.errors import EngineError
+
+
+class VllmServeEngine:
+    """vLLM behind HTTP. A server of ours is started and stopped; one at ``pair.endpoint`` is only asked.
+
+    Times are taken when the bytes arrive at this process.
+
+    Args:
+        pair: what to serve, or what is served.
+    """
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._client: ServerClient | None = None
+        self._server: OwnServer | None = None
+        self._model: ServedModel | None = None
+
+    async def start(self) -> EngineInfo:
+        """Start the server, or find the one that is running, and see that it speculates as the pair says.
+
+        Raises:
+            EngineError: it does not start, does not answer, or serves something else.
+        """
+        try:
+            if self._pair.endpoint is not None:
+                return await self._connect(root_url(self._pair.endpoint), endpoint_key(), self._pair.model, {})
+            arguments = engine_arguments(self._pair)
+            self._server = start_server(self._pair.python, arguments)
+            return await self._connect(self._server.url, own_key(), self._server.model, arguments)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+        """Have one request decoded: an emission for every chunk that arrives.
+
+        Raises:
+            EngineError: the server refused the request, broke down, or answered something else.
+        """
+        client, model = self._started()
+        answer = StreamedAnswer(request, self._draft_length)
+        try:
+            async with aclosing(client.events(PATH, streamed_request(model.name, request))) as events:
+                async for data, at_s in events:
+                    if tokens := answer.read(data):
+                        yield Emission(tokens, at_s)
+            finish = answer.finish()
+        except ServerDownError as failure:
+            raise await self._explained(failure) from failure
+        yield finish
+
+    async def counters(self) -> SpeculationCounters | None:
+        """Speculation since the server's start, from ``/metrics``; ``None`` if it has no such counters.
+
+        Raises:
+            EngineError: the server does not answer.
+        """
+        client, model = self._started()
+        metrics = await _metrics(client, model.name)
+        return metrics.speculation if metrics is not None else None
+
+    async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
+        """The most probable next tokens with their log-probabilities; vLLM gives 20 at most unless told otherwise.
+
+        Raises:
+            EngineError: the server refuses or does not answer.
+        """
+        client, model = self._started()
+        return read_ranking(await client.post(PATH, ranking_request(model.name, prompt_ids, count)), count)
+
+    async def stop(self) -> None:
+        """Close the connections, and stop the server if it is ours."""
+        client, self._client = self._client, None
+        server, self._server = self._server, None
+        try:
+            if client is not None:
+                await client.close()
+        finally:
+            if server is not None:
+                await server.process.stop()
+
+    def output(self) -> str:
+        """What a server of ours printed last."""
+        return self._server.process.output() if self._server is not None else ""
+
+    @property
+    def _draft_length(self) -> int | None:
+        return self._pair.drafter.draft_length if self._pair.drafter is not None else None
+
+    def _started(self) -> tuple[ServerClient, ServedModel]:
+        if self._client is None or self._model is None:
+            raise EngineError("The vllm-serve engine was asked before it was started.", "Start it first.")
+        return self._client, self._model
+
+    async def _explained(self, failure: ServerDownError) -> EngineError:
+        return failure if self._server is None else await self._server.explain(failure)
+
+    async def _connect(self, url: str, key: str | None, wanted: str, arguments: Mapping[str, Any]) -> EngineInfo:
+        client = self._client = ServerClient(url, key)
+        if self._server is not None:
+            await self._server.wait_until_ready(client)
+        self._model = await served_model(client, wanted)
+        metrics = await _metrics(client, self._model.name)
+        if metrics is not None and metrics.keeps_statistics:
+            counters = metrics.speculation
+            check_draft_length(len(counters.accepted_per_position) if counters else None, self._draft_length)
+        return self._info(self._model, await server_version(client), await server_info(client), arguments)
+
+    def _info(
+        self, model: ServedModel, version: str, info: ServerInfo | None, arguments: Mapping[str, Any]
+    ) -> EngineInfo:
+        checkpoint = open_checkpoint(self._pair.model, download=True)
+        vocab_size = checkpoint.size("vocab_size")
+        if vocab_size is None:
+            raise EngineError(f"The config.json of {self._pair.model!r} gives no vocab_size.", "Add it.")
+        return EngineInfo(
+            name="vllm-serve",
+            version=version,
+            args=cast(
+                "Mapping[str, EngineArg]",
+                _without_paths(arguments) if info is None else resolved_arguments(info.config, arguments),
+            ),
+            device=self._device(info),
+            device_count=info.device_count if info is not None else 1,
+            driver=info.driver if info is not None else None,
+            max_concurrency=info.max_concurrency if info is not None else None,
+            vocab_size=vocab_size,
+            context_tokens=model.context_tokens,
+            eos_token_ids=end_tokens(checkpoint),
+        )
+
+    def _device(self, info: ServerInfo | None) -> str:
+        if info is not None and info.on_cpu and self._server is not None:
+            return cpu_name()
+        where = self._pair.endpoint and f"behind {root_url(self._pair.endpoint)}"
+        return (info.accelerator if info is not None else None) or f"unknown ({where or 'the server does not say'})"
+
+
+async def _metrics(client: ServerClient, model: str) -> Metrics | None:
+    body = await client.find("/metrics")
+    return None if body is None else Metrics(body.decode(errors="replace"), model)
+
+
+def _without_paths(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in arguments.items() if name not in ("model", "disable_log_stats")}
+    if "speculative_config" in kept:
+        kept["speculative_config"] = {k: v for k, v in kept["speculative_config"].items() if k != "model"}
+    return kept

@@ -1,0 +1,93 @@
+"""vLLM's metrics and the sizes of its steps become the acceptance record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pytest_speedbench.engines.vllm.record import acceptance_record, undrafted_steps
+from pytest_speedbench.errors import EngineError
+
+K = 3
+
+
+def metrics(accepted: list[int], drafted: int | None = None, *, detailed: bool = True) -> dict[str, Any]:
+    histogram = [accepted.count(j) for j in range(K + 1)]
+    payload: dict[str, Any] = {
+        "acceptance_histogram": histogram,
+        "num_draft_tokens": K * len(accepted) if drafted is None else drafted,
+        "num_spec_tokens": K,
+    }
+    if detailed and accepted:
+        payload["per_step_accepted"] = accepted
+    return payload
+
+
+decode_steps = st.lists(st.one_of(st.none(), st.integers(0, K)), max_size=40)
+"""One request's decode steps: tokens accepted, or ``None`` for a step without a draft."""
+
+
+@given(decode_steps, st.integers(0, K))
+def test_the_end_and_the_steps_without_a_draft_are_found(steps: list[int | None], cut: int) -> None:
+    sizes = [1, *((1 if accepted is None else accepted + 1) for accepted in steps)]
+    cut = min(cut, sizes[-1] - 1)
+    sizes[-1] -= cut
+    accepted = [step for step in steps if step is not None]
+    record = acceptance_record(metrics(accepted), sizes, sum(sizes))
+    assert record.undrafted_steps == steps.count(None)
+    assert record.discarded_tokens == cut
+    assert record.verify_steps == len(accepted)
+    assert record.expected_output_tokens() == sum(sizes)
+
+
+@given(decode_steps, st.data())
+def test_merged_emissions_are_noticed_or_do_no_harm(steps: list[int | None], data: st.DataObject) -> None:
+    """Of a drafter that always drafts, merging two emissions is always noticed."""
+    accepted = [step for step in steps if step is not None]
+    assume(len(accepted) > 1)
+    sizes = [1, *(step + 1 for step in accepted)]
+    at = data.draw(st.integers(0, len(sizes) - 2))
+    merged = [*sizes[:at], sizes[at] + sizes[at + 1], *sizes[at + 2 :]]
+    record = acceptance_record(metrics(accepted), merged, sum(merged))
+    assert (record.undrafted_steps, record.discarded_tokens) == (None, None)
+    assert record.al == 1 + sum(accepted) / len(accepted)
+
+
+def test_without_details_or_emissions_the_rest_stays_unknown() -> None:
+    for record in (
+        acceptance_record(metrics([3, 0], detailed=False), [1, 4, 1], 6),
+        acceptance_record(metrics([3, 0]), None, 6),
+    ):
+        assert record.histogram == (1, 0, 0, 1)
+        assert (record.undrafted_steps, record.discarded_tokens) == (None, None)
+
+
+def test_a_request_without_any_verify_step() -> None:
+    record = acceptance_record(metrics([], 0), [1, 1, 1], 3)
+    assert (record.verify_steps, record.undrafted_steps, record.discarded_tokens, record.al) == (0, 2, 0, None)
+
+
+def test_an_adaptive_drafter_proposes_fewer() -> None:
+    assert acceptance_record(metrics([1, 0], drafted=3), [1, 2, 1], 4).proposed_tokens == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"acceptance_histogram": [1, 0, 0, 0]},
+        {"num_draft_tokens": 2},
+        {"num_spec_tokens": 5},
+        {"acceptance_histogram": None},
+        {"per_step_accepted": [7, 0]},
+    ],
+)
+def test_counts_that_contradict_each_other_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match="acceptance metrics contradict themselves"):
+        acceptance_record({**metrics([3, 0]), **wrong}, [1, 4, 1], 6)
+
+
+def test_a_first_emission_of_several_tokens_is_no_prefill() -> None:
+    assert undrafted_steps([1], [2, 1]) is None
