@@ -1,0 +1,58 @@
+"""The ``speedbench`` command: one module per subcommand, over the same core as the pytest plugin.
+
+A subcommand is a module of this package with two functions::
+
+    def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
+        # Adds its parser, with set_defaults(run=run).
+
+    def run(arguments: argparse.Namespace) -> int
+        # Does the work; returns the exit code. A SpeedbenchError it raises is shown to the user.
+
+Its module imports nothing heavy at the top, so that ``speedbench --help`` answers at once.
+
+Exit codes: 0 done, 1 a finding (for commands that judge), 2 a command line that cannot be parsed, 4 anything else that
+the user can mend, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from pytest_speedbench.errors import SpeedbenchError
+
+EXIT_USAGE = 4
+EXIT_INTERRUPTED = 130
+
+_COMMANDS = ("draft_length", "vocabulary")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code.
+
+    Raises:
+        SystemExit: with 0 after ``--help`` and 2 for a command line that cannot be parsed, as argparse does.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except SpeedbenchError as error:
+        # The core names options as pytest takes them; here they have no prefix.
+        print(f"speedbench: {error}".replace("--speedbench-", "--"), file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("speedbench: interrupted", file=sys.stderr)  # noqa: T201
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="speedbench", description="Measure speculative decoding: acceptance and speed of a target+drafter pair."
+    )
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name in _COMMANDS:
+        import_module(f"{__name__}.{name}").register(subparsers)
+    return parser

@@ -1,0 +1,106 @@
+"""What the commands share: the measurement options, the settings they give, places to write to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_speedbench.errors import ConfigError
+from pytest_speedbench.options import OPTIONS
+
+if TYPE_CHECKING:
+    from pytest_speedbench.settings import Settings
+    from pytest_speedbench.splits import Split
+
+_GATE_OPTIONS = ("baseline-dir", "update", "tolerance")
+
+
+def add_measurement_options(parser: argparse.ArgumentParser, *, without: Collection[str] = ()) -> None:
+    """Add the plugin's options that say what is measured and how, without their ``speedbench-`` prefix.
+
+    Args:
+        parser: of one command.
+        without: names of options that this command has in a form of its own.
+    """
+    group = parser.add_argument_group(
+        "what is measured",
+        "What is left out comes from SPEEDBENCH_… variables, then from [tool.speedbench] in ./pyproject.toml.",
+    )
+    for option in OPTIONS:
+        if option.name in _GATE_OPTIONS or option.name in without:
+            continue
+        text = option.help.replace("--speedbench-", "--")
+        if option.kind == "flag":
+            group.add_argument(f"--{option.name}", dest=option.dest, action="store_true", default=None, help=text)
+        else:
+            group.add_argument(f"--{option.name}", dest=option.dest, metavar=option.metavar, default=None, help=text)
+
+
+def add_json_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add ``--json FILE``; :func:`check_writable` it before measuring."""
+    parser.add_argument("--json", dest="json", type=Path, metavar="FILE", help="write all figures to FILE as JSON")
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings in force: the project in the current folder, the environment, the command line.
+
+    Raises:
+        ConfigError: something in them cannot be used.
+    """
+    from pytest_speedbench.settings import (
+        COMMAND_LINE,
+        read_environment,
+        read_layer,
+        read_project,
+        read_project_file,
+        resolve,
+    )
+
+    project = read_project(read_project_file(Path("pyproject.toml")))
+    given = {o.key: value for o in OPTIONS if (value := getattr(arguments, o.dest, None)) is not None}
+    layers = [project.defaults, read_environment(os.environ), read_layer(COMMAND_LINE, given)]
+    return resolve(layers, project.pairs)
+
+
+def asked(settings: Settings) -> Split:
+    """The prompts that these settings ask; a split's path is relative to the current folder.
+
+    Raises:
+        SplitError: no such split, category, or number of prompts.
+    """
+    from pytest_speedbench.splits import load_split, select
+
+    return select(load_split(settings.split), settings.categories, settings.prompts)
+
+
+def check_writable(file: Path | None) -> None:
+    """Refuse a file that could not be written after all the measuring; ``None`` is no file.
+
+    Raises:
+        ConfigError: its folder does not exist, or it cannot be written.
+    """
+    if file is None:
+        return
+    if not file.parent.is_dir():
+        raise ConfigError(f"The folder of {file} does not exist.", "Make it first, or name another file.")
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise ConfigError(f"{file} cannot be written.", "Name another file.")
+
+
+def to_stderr(text: str) -> None:
+    """Write to stderr at once: progress and notes, so that stdout holds the result only."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def terminal_width(*, default: int = 120) -> int:
+    """Columns of the terminal that stdout is; ``default`` if it is none."""
+    if not sys.stdout.isatty():
+        return default
+    import shutil
+
+    return shutil.get_terminal_size((default, 24)).columns
