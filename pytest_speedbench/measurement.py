@@ -17,7 +17,9 @@ from pytest_speedbench.metrics.lossless import differences
 from pytest_speedbench.metrics.summary import Summary, summarize
 from pytest_speedbench.report.entries import LosslessEntry
 from pytest_speedbench.report.gate import gate_entry
+from pytest_speedbench.report.lossless import lossless_message
 from pytest_speedbench.report.measurement import measurement_entry
+from pytest_speedbench.session import dtype_of
 from pytest_speedbench.settings import Settings, Tolerance, parse_tolerance
 
 if TYPE_CHECKING:
@@ -197,11 +199,13 @@ class Measurement:
             return
         _raise_if_failed(self.gate(baseline=baseline, tolerance=tolerance))
 
-    def assert_lossless(self, *, prompts: int | None = None) -> None:
+    def assert_lossless(self, *, prompts: int | None = None, near_ties: bool = False) -> None:
         """Fail if the pair's greedy output is not the target's own, token for token.
 
         The target alone is measured on the same prompts, once a session. With ``prompts`` only so many of them are
-        compared, chosen as ``--speedbench-prompts`` chooses.
+        compared, chosen as ``--speedbench-prompts`` chooses. With ``near_ties`` an output may differ where the target's
+        own log-probabilities of the two tokens are so close that rounding in its dtype turns them over, in as many
+        outputs as are looked at.
 
         Raises:
             NotLosslessError: an output differs; the message shows where first.
@@ -221,10 +225,19 @@ class Measurement:
         settings = replace(self.settings, pair=alone, prompts=min(asked, default=None))
         target = self._session.measure(settings)
         found = differences(target, self.run)
-        entry = LosslessEntry(self._item.nodeid, self.run.pair.name, len(target.conversations), len(found))
+        judged = self._session.judge(settings, target, found)
+        ties = sum(difference.near_tie is True for difference in judged)
+        asked_prompts = len(target.conversations)
+        entry = LosslessEntry(self._item.nodeid, self.run.pair.name, asked_prompts, len(found), ties)
         self._session.record(self._item, entry)
-        if found:
-            raise NotLosslessError(self._session.describe_difference(self.run, found, entry.conversations))
+        if not found or (near_ties and ties == len(found)):
+            return
+
+        def text(ids: tuple[int, ...]) -> str:
+            return self._session.text(self.run, ids)
+
+        pair, dtype = self.run.pair.name, dtype_of(target)
+        raise NotLosslessError(lossless_message(pair, judged, len(found), asked_prompts, dtype, text))
 
 
 class Comparison:

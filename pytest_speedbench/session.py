@@ -16,7 +16,7 @@ from pytest_speedbench.baselines import Baseline, baseline_path, load_baseline, 
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, VerdictError
 from pytest_speedbench.measure import Progress, Run
 from pytest_speedbench.measure.runner import Runner
-from pytest_speedbench.metrics.lossless import Difference
+from pytest_speedbench.metrics.lossless import Difference, Judged
 from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
 from pytest_speedbench.report.entries import BaselineEntry, Entry, MeasurementEntry, to_plain
 from pytest_speedbench.report.junit import figures
@@ -34,6 +34,10 @@ from pytest_speedbench.settings import (
     resolve,
 )
 from pytest_speedbench.splits import Split, load_split, select
+
+MOST_JUDGED = 20
+"""Differing outputs whose logits are looked at; each costs one more request."""
+_RANKED_TOKENS = 20
 
 _TEST = pytest.StashKey["_Test"]()
 
@@ -242,27 +246,22 @@ class SpeedbenchSession:
         if call.when == "teardown":
             setattr(report, REPORT_ATTRIBUTE, [to_plain(entry) for entry in test.entries])
 
-    def describe_difference(self, run: Run, found: Sequence[Difference], asked: int) -> str:
-        """Where outputs first left the target's own, in words."""
-        first, pair = found[0], run.pair
+    def judge(self, settings: Settings, target: Run, found: Sequence[Difference]) -> tuple[Judged, ...]:
+        """Ask the target how near to a tie it was where the pair's output left its own, for the first differences."""
+        prompts = {prompt.question_id: prompt for prompt in self.asked(settings).prompts}
+        answers = {conversation.question_id: conversation for conversation in target.conversations}
+        dtype = dtype_of(target)
+        judged = []
+        for difference in found[:MOST_JUDGED]:
+            turns = prompts[difference.question_id].turns[: difference.turn + 1]
+            replies = [turn.output_ids for turn in answers[difference.question_id].turns[: difference.turn]]
+            ranked = self.runner.next_tokens(target.pair, turns, replies, difference.common_ids, _RANKED_TOKENS)
+            judged.append(Judged.of(difference, dict(ranked) if ranked is not None else None, dtype))
+        return tuple(judged)
 
-        def shown(token: int | None) -> str:
-            return "nothing more" if token is None else f"{self.runner.decode(pair, (token,))!r} (id {token})"
-
-        context = self.runner.decode(pair, first.common_ids[-24:])
-        others = f"\n  also: {', '.join(d.question_id for d in found[1:6])}" if len(found) > 1 else ""
-        dtype = run.engine.args.get("dtype")
-        if dtype not in (None, "float32"):
-            others += (
-                f"\n  In {dtype} a pass over a whole draft rounds otherwise than one over a single token, so near-ties "
-                "may fall the other way.\n  Measure in float32 to tell that from a fault."
-            )
-        return (
-            f"{pair.name} is not lossless: {len(found)} of {asked} greedy outputs differ from the target's own.\n"
-            f"  first in {first.question_id!r}, turn {first.turn + 1}, output token {first.position + 1}\n"
-            f"  after {context!r}\n"
-            f"  the target alone emits {shown(first.target_id)}, the pair {shown(first.pair_id)}{others}"
-        )
+    def text(self, run: Run, token_ids: tuple[int, ...]) -> str:
+        """The text of a run's output ids, for messages."""
+        return self.runner.decode(run.pair, token_ids)
 
     def close(self) -> None:
         """Stop the engine. Safe to call twice."""
@@ -312,6 +311,12 @@ class SpeedbenchSession:
         context = progress_bar(write, title, total) if reporter.isatty else progress_log(write, title)
         with context as report:
             yield report
+
+
+def dtype_of(run: Run) -> str | None:
+    """In which the target computes; ``None`` if the engine does not say."""
+    dtype = run.engine.args.get("dtype")
+    return None if dtype is None else str(dtype)
 
 
 def _test(item: pytest.Item) -> _Test:

@@ -7,6 +7,7 @@ its output; how much it "accepts" is set by the pair's engine arguments:
     accept      chance that a draft token is accepted (default 0.6)
     weak        a category that is accepted at ``weak_accept`` instead; the category is read off the request's id
     lossy       a request id whose output differs when there is a drafter
+    margin      by how much, in nats, the target prefers its own token there; without it the engine cannot say
     silent      give no acceptance record: "records", or "steps" to emit the decoded tokens all together as well
     start_s     seconds that the start takes
     preempted   say that every request was preempted so often
@@ -48,6 +49,7 @@ class ScriptedEngine:
         self._pair = pair
         self._requests = 0
         self.cancelled: list[str] = []
+        self._texts: list[tuple[int, ...]] = []
         self.running = 0
         self.most_running = 0
         self.stopped = 0
@@ -84,11 +86,19 @@ class ScriptedEngine:
         finally:
             self.running -= 1
 
+    async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
+        if "margin" not in self._pair.engine_args:
+            return ()
+        known = next(text for text in self._texts if text[: len(prompt_ids)] == prompt_ids)
+        own = known[len(prompt_ids)]
+        return ((own, -0.5), (32, -0.5 - self._number("margin")))[:count]
+
     async def stop(self) -> None:
         self.stopped += 1
 
     async def _decode(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
         output = self._output(request)
+        self._texts.append(request.prompt_ids + output)
         steps: list[VerifyStep] = []
         yield Emission(output[:1], time.perf_counter())
         done, discarded = 1, 0

@@ -156,7 +156,10 @@ class RanksTokens(Protocol):
     """An engine that can say how likely the target's next token was."""
 
     async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
-        """The ``count`` most probable next tokens after ``prompt_ids`` with their natural log-probabilities."""
+        """The ``count`` most probable next tokens after ``prompt_ids`` with their natural log-probabilities.
+
+        Empty when this engine cannot say after all.
+        """
 
 
 class EngineFactory(Protocol):

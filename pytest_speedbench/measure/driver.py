@@ -13,7 +13,7 @@ from typing import Any
 from pytest_speedbench.config import Load, Sampling
 from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Request
 from pytest_speedbench.errors import EngineError
-from pytest_speedbench.measure.prompts import ChatEncoder, ids_hash
+from pytest_speedbench.measure.prompts import ChatEncoder, dialogue, ids_hash
 from pytest_speedbench.measure.run import Conversation, Turn
 from pytest_speedbench.splits.schema import Prompt
 
@@ -72,7 +72,9 @@ async def measure(
             f"but a concurrency of {load.concurrency} is asked.",
             f"Use a concurrency of {info.max_concurrency}, or an engine that batches.",
         )
-    tasks = [_Task(index, prompt, encoder.encode([_user(prompt.turns[0])])) for index, prompt in enumerate(prompts)]
+    tasks = [
+        _Task(index, prompt, encoder.encode(dialogue(prompt.turns[:1], ()))) for index, prompt in enumerate(prompts)
+    ]
     for task in tasks:
         _check_length(task.prompt, 0, task.first_ids, sampling, info)
     loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks)
@@ -137,13 +139,13 @@ class _ClosedLoop:
 
     async def _converse(self, task: _Task) -> Conversation:
         prompt = task.prompt
-        messages = [_user(prompt.turns[0])]
         ids = task.first_ids
         turns: list[Turn] = []
-        for number, text in enumerate(prompt.turns):
+        replies: list[str] = []
+        for number in range(len(prompt.turns)):
             if number:
-                messages += [_assistant(self._encoder.decode(turns[-1].output_ids)), _user(text)]
-                ids = await asyncio.to_thread(self._encoder.encode, messages)
+                replies.append(self._encoder.decode(turns[-1].output_ids))
+                ids = await asyncio.to_thread(self._encoder.encode, dialogue(prompt.turns[: number + 1], replies))
                 _check_length(prompt, number, ids, self._sampling, self._info)
             turns.append(await self._ask(prompt, number, ids))
         return Conversation(prompt.question_id, prompt.category, prompt.sub_category, tuple(turns))
@@ -197,11 +199,3 @@ def _request_seed(seed: int, request_id: str) -> int:
     """A seed of its own for each request that does not depend on the order in which requests run."""
     digest = hashlib.sha256(f"{seed}:{request_id}".encode()).digest()
     return int.from_bytes(digest[:4], "little")
-
-
-def _user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
-def _assistant(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}

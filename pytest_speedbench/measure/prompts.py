@@ -23,6 +23,16 @@ class ChatEncoder(Protocol):
         """The text of a reply, special tokens left out."""
 
 
+def dialogue(turns: Sequence[str], replies: Sequence[str]) -> list[dict[str, str]]:
+    """The messages of a conversation: ``turns`` of the user with the assistant's ``replies`` between them."""
+    messages: list[dict[str, str]] = []
+    for number, turn in enumerate(turns):
+        if number:
+            messages.append({"role": "assistant", "content": replies[number - 1]})
+        messages.append({"role": "user", "content": turn})
+    return messages
+
+
 class TemplateEncoder:
     """A :class:`ChatEncoder` over a Hugging Face tokenizer folder with a chat template."""
 

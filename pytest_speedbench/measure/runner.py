@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import metadata
 from types import MappingProxyType, TracebackType
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import Load, Pair, Sampling, Timeouts
-from pytest_speedbench.engines.base import Engine, EngineInfo, Prints
+from pytest_speedbench.engines.base import Engine, EngineInfo, Prints, RanksTokens
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.engines.registry import engine_factory
@@ -18,7 +19,7 @@ from pytest_speedbench.errors import EngineError
 from pytest_speedbench.measure.counters import counted, read_counters
 from pytest_speedbench.measure.driver import Progress, measure
 from pytest_speedbench.measure.loop import BackgroundLoop
-from pytest_speedbench.measure.prompts import TemplateEncoder, check_chat_template
+from pytest_speedbench.measure.prompts import TemplateEncoder, check_chat_template, dialogue
 from pytest_speedbench.measure.run import Conversation, Run, SplitIdentity
 from pytest_speedbench.measure.stream import with_stream_records
 from pytest_speedbench.splits.schema import Split
@@ -101,6 +102,33 @@ class Runner:
             environment=_environment(),
             counters=counters,
         )
+
+    def next_tokens(
+        self,
+        pair: Pair,
+        turns: Sequence[str],
+        replies: Sequence[Sequence[int]],
+        common_ids: tuple[int, ...],
+        count: int,
+    ) -> tuple[tuple[int, float], ...] | None:
+        """The target's most probable next tokens in the middle of a conversation, with their log-probabilities.
+
+        Args:
+            pair: whose target; asked of whatever engine is loaded with that target, since a drafter changes nothing.
+            turns: the user's turns so far.
+            replies: output ids of the answered ones.
+            common_ids: the answer so far.
+            count: how many tokens.
+
+        Returns:
+            Token ids and natural log-probabilities, most probable first; ``None`` if the engine cannot say.
+        """
+        encoder = self._encoder(pair.model)
+        ids = encoder.encode(dialogue(turns, [encoder.decode(reply) for reply in replies])) + common_ids
+        loaded = self._loaded
+        same = loaded is not None and replace(loaded[0], name="", drafter=None) == replace(pair, name="", drafter=None)
+        engine = loaded[1] if loaded is not None and same else self._engine(pair, Timeouts())[0]
+        return (self._loop.run(engine.next_tokens(ids, count)) or None) if isinstance(engine, RanksTokens) else None
 
     def decode(self, pair: Pair, token_ids: tuple[int, ...]) -> str:
         """The text of output ids of this pair's target, for messages."""

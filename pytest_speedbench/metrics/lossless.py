@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -27,6 +28,52 @@ class Difference:
     common_ids: tuple[int, ...]
     target_id: int | None
     pair_id: int | None
+
+
+_MANTISSA_BITS = {"float32": 23, "float16": 10, "bfloat16": 7}
+_LOGIT_EXPONENT = 4
+_FLOAT32_LIMIT = 1e-4
+
+
+def near_tie_limit(dtype: str | None) -> float | None:
+    """The largest difference of two log-probabilities, in nats, that rounding in ``dtype`` may turn over.
+
+    Two units in the last place of a logit between 16 and 32, where the largest logits of language models lie. In
+    float32 the order of summation matters more than the last place, so the limit is 1e-4 there. ``None`` for a dtype
+    that is not known.
+    """
+    bits = _MANTISSA_BITS.get(dtype or "")
+    return None if bits is None else max(2.0 ** (1 + _LOGIT_EXPONENT - bits), _FLOAT32_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A difference, and how much more probable the target held its own token than the pair's.
+
+    Attributes:
+        difference: where and what.
+        margin_nats: log-probability of the target's token less that of the pair's; ``None`` if the engine does not say,
+            or if one output ended where the other went on.
+        near_tie: whether rounding alone explains it; ``None`` if that cannot be said.
+    """
+
+    difference: Difference
+    margin_nats: float | None
+    near_tie: bool | None
+
+    @classmethod
+    def of(cls, difference: Difference, log_probabilities: Mapping[int, float] | None, dtype: str | None) -> Judged:
+        """Judge a difference by the target's most probable tokens there.
+
+        A token that is not among them is far from a tie. ``log_probabilities`` is ``None`` if the engine does not say.
+        """
+        limit, ours, theirs = near_tie_limit(dtype), difference.target_id, difference.pair_id
+        if log_probabilities is None or limit is None or ours is None or theirs is None:
+            return cls(difference, None, None)
+        if ours not in log_probabilities or theirs not in log_probabilities:
+            return cls(difference, None, False)
+        margin = log_probabilities[ours] - log_probabilities[theirs]
+        return cls(difference, margin, abs(margin) <= limit)
 
 
 def differences(target: Run, pair: Run) -> tuple[Difference, ...]:

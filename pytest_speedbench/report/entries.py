@@ -76,12 +76,13 @@ class GateEntry(msgspec.Struct, frozen=True, tag="gate"):
 
 
 class LosslessEntry(msgspec.Struct, frozen=True, tag="lossless"):
-    """A comparison of the pair's output with the target's own."""
+    """A comparison of the pair's output with the target's own; ``near_ties`` of the different ones are rounding."""
 
     test: str
     pair: str
     conversations: int
     different: int
+    near_ties: int = 0
 
 
 class BaselineEntry(msgspec.Struct, frozen=True, tag="baseline"):

@@ -78,7 +78,9 @@ def gate_lines(entry: GateEntry, *, width: int, colour: bool) -> list[str]:
 def lossless_line(entry: LosslessEntry) -> str:
     """Whether the output was the target's own."""
     if entry.different:
-        return f"{entry.pair}: {entry.different} of {entry.conversations} greedy outputs differ from the target's own"
+        ties = f", {entry.near_ties} of them at a near-tie" if entry.near_ties else ""
+        count = f"{entry.different} of {entry.conversations}"
+        return f"{entry.pair}: {count} greedy outputs differ from the target's own{ties}"
     return f"{entry.pair}: all {entry.conversations} greedy outputs equal the target's own"
 
 

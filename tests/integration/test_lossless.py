@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.conftest import Bench
 
 TEST = """
@@ -38,6 +40,35 @@ def test_a_coarse_dtype_is_named_as_a_possible_reason(bench: Bench) -> None:
     path.write_text(path.read_text().replace("accept = 0.7 }", 'lossy = "math-4/1", dtype = "bfloat16" }', 1))
     bench.write_test(TEST)
     bench.run().stdout.fnmatch_lines(["  In bfloat16 a pass over a whole draft*", "  Measure in float32 to tell that*"])
+
+
+@pytest.mark.parametrize(
+    ("margin", "near_ties", "passes"), [(0.1, True, True), (0.1, False, False), (0.4, True, False)]
+)
+def test_near_ties_are_told_from_faults(bench: Bench, margin: float, near_ties: bool, passes: bool) -> None:
+    path = bench.path / "pyproject.toml"
+    args = f'lossy = "math-4/1", dtype = "bfloat16", margin = {margin}'
+    path.write_text(path.read_text().replace("accept = 0.7 }", f"{args} }}", 1))
+    bench.write_test(f"def test_it(speedbench):\n    speedbench.measure().assert_lossless(near_ties={near_ties})")
+    result = bench.run()
+    if passes:
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(
+            ["good: 1 of 36 greedy outputs differ from the target's own, 1 of them at a near-tie"]
+        )
+    elif margin < 0.25:
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(
+            [
+                "  first in 'math-4', turn 1, output token 21 (near-tie: +0.1000 nats)",
+                "  In all of them the target's two tokens are within 0.25 nats, which rounding in bfloat16*",
+            ]
+        )
+    else:
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(
+            ["  1 of all are no near-ties of the target's logits: rounding does not explain them."]
+        )
 
 
 def test_a_part_is_compared_on_demand(bench: Bench) -> None:

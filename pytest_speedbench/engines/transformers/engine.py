@@ -79,6 +79,17 @@ class TransformersEngine:
             if not finished.cancelled():
                 finished.exception()  # seen, so that asyncio does not report a failure nobody waited for
 
+    async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
+        """The target's most probable next tokens with their log-probabilities.
+
+        Raises:
+            EngineError: it is not started.
+        """
+        if self._worker is None or self._decoder is None:
+            raise EngineError("The transformers engine was asked before it was started.", "Start it first.")
+        ranked = self._decoder.next_tokens
+        return await asyncio.get_running_loop().run_in_executor(self._worker, ranked, prompt_ids, count)
+
     async def stop(self) -> None:
         """Free the models and the worker thread."""
         worker, self._worker = self._worker, None

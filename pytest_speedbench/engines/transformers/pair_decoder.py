@@ -92,6 +92,14 @@ class PairDecoder:
             ) from error
         return self._finish(request, output, recorders, cancelled)
 
+    def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
+        """The target's ``count`` most probable next tokens with their natural log-probabilities."""
+        prompt = torch.tensor([prompt_ids], device=self._placement.device)
+        with torch.inference_mode():
+            logits = self._target.model(input_ids=prompt).logits[0, -1]
+        ranked = torch.log_softmax(logits.float(), dim=-1).topk(min(count, self._target.vocab_size))
+        return tuple(zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True))
+
     def close(self) -> None:
         """Let go of the models."""
         if self._drafter is not None:
