@@ -53,6 +53,21 @@ def check_kind(drafter: Checkpoint, method: DrafterMethod) -> None:
         check_causal(drafter, "draft model")
 
 
+def check_heads(drafter: Checkpoint, method: DrafterMethod, draft_length: int) -> None:
+    """Medusa has one head per draft position.
+
+    Raises:
+        EngineError: the draft length asks for more heads than there are.
+    """
+    heads = drafter.size("num_heads") or drafter.size("medusa_num_heads")
+    if method is DrafterMethod.MEDUSA and heads is not None and draft_length > heads:
+        raise EngineError(
+            f"The Medusa drafter {drafter.reference!r} has {heads} heads, and the pair asks for a draft length of "
+            f"{draft_length}.",
+            f"Set the draft length to {heads} or less.",
+        )
+
+
 def check_fit(target: Checkpoint, drafter: Checkpoint, method: DrafterMethod) -> None:
     """Target and drafter speak of the same tokens and, where the drafter reads hidden states, of the same width.
 

@@ -19,7 +19,9 @@ OWNER_VARIABLE = "SPEEDBENCH_OWNER"
 
 _POLL_S = 0.05
 _KILL_WAIT_S = 10.0
-_TAIL_BYTES = 1 << 16
+_CLEAR_UP_S = 3.0
+_TRACKER = b"multiprocessing.resource_tracker"
+_TAIL_BYTES = 1 << 19
 
 
 class EngineProcess:
@@ -94,19 +96,11 @@ class EngineProcess:
         self._signal(signal.SIGTERM)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.wait(), grace_s)
-        self.kill()
-        deadline = time.monotonic() + _KILL_WAIT_S
-        while (self._process.poll() is None or self._strays()) and time.monotonic() < deadline:
-            self.kill()
+        began = time.monotonic()
+        while (self._process.poll() is None or self._strays()) and (spent := time.monotonic() - began) < _KILL_WAIT_S:
+            kill_family(self._process.pid, self._token, trackers=spent > _CLEAR_UP_S)
             await asyncio.sleep(_POLL_S)
         self._log.close()
-
-    def kill(self) -> None:
-        """Kill the group and all strays at once, without waiting."""
-        self._signal(signal.SIGKILL)
-        for pid in self._strays():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -114,6 +108,29 @@ class EngineProcess:
 
     def _strays(self) -> list[int]:
         return [pid for pid in family(self._process.pid, self._token) if pid != self._process.pid]
+
+
+def kill_family(session: int, token: str, *, trackers: bool = False) -> bool:
+    """Kill a family at once, without waiting, except this process; false if there was none left.
+
+    Python's resource trackers are spared unless ``trackers``: when the others are dead they remove the shared memory
+    that those left, and end by themselves.
+    """
+    others = [pid for pid in family(session, token) if pid != os.getpid() and (trackers or not _is_tracker(pid))]
+    for pid in others:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    if not Path("/proc/self").exists():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(session, signal.SIGKILL)
+    return bool(others)
+
+
+def _is_tracker(pid: int) -> bool:
+    try:
+        return _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def family(session: int, token: str) -> list[int]:

@@ -11,7 +11,7 @@ from types import MappingProxyType, TracebackType
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import Load, Pair, Sampling, Timeouts
-from pytest_speedbench.engines.base import Engine, EngineInfo, Prints, RanksTokens
+from pytest_speedbench.engines.base import Engine, EngineInfo, Prints, RanksTokens, SpeculationCounters
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.engines.registry import engine_factory
@@ -78,11 +78,11 @@ class Runner:
         engine, info = self._engine(pair, limits)
 
         async def conversations_and_counters() -> tuple[tuple[Conversation, ...], AcceptanceRecord | None]:
-            before = await read_counters(engine)
+            before = await _counters(engine, pair, limits.silence_s)
             found = await measure(
                 engine, info, encoder, split.prompts, sampling, load, on_progress, silence_s=limits.silence_s
             )
-            return found, counted(before, await read_counters(engine), pair)
+            return found, counted(before, await _counters(engine, pair, limits.silence_s), pair)
 
         try:
             conversations, counters = self._loop.run(conversations_and_counters())
@@ -173,8 +173,23 @@ async def _start(engine: Engine, pair: Pair, start_s: float) -> EngineInfo:
         raise EngineError(
             f"The engine {pair.engine} did not start within {start_s:g} s.",
             "Raise the limit with --speedbench-start-timeout, or mend what its last output complains of.",
-            engine.output() if isinstance(engine, Prints) else "",
+            _output(engine),
         ) from None
+
+
+async def _counters(engine: Engine, pair: Pair, silence_s: float) -> SpeculationCounters | None:
+    try:
+        return await asyncio.wait_for(read_counters(engine), silence_s)
+    except asyncio.TimeoutError:
+        raise EngineError(
+            f"The engine {pair.engine} has not answered for {silence_s:g} s when asked for its counters.",
+            "It hangs, or is slower than that: raise the limit with --speedbench-silence-timeout.",
+            _output(engine),
+        ) from None
+
+
+def _output(engine: Engine) -> str:
+    return engine.output() if isinstance(engine, Prints) else ""
 
 
 def _environment() -> MappingProxyType[str, str]:

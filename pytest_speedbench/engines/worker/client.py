@@ -34,8 +34,11 @@ from pytest_speedbench.engines.worker.messages import (
 from pytest_speedbench.errors import EngineError
 
 _HOST = "pytest_speedbench.engines.worker.host"
-_STOP_S = 20.0
+_STOP_S = 10.0
+"""vLLM gives its own processes 5 s."""
 _EXIT_S = 2.0
+_EXPLAINED_LINES = 5000
+_NO_WORD = "Its last output says why; a kill by the system for want of memory leaves no word."
 
 
 class WorkerEngine:
@@ -177,9 +180,11 @@ class WorkerEngine:
         if answer is None:
             raise await self._gone()
         if isinstance(answer, Failed):
-            cause = self._explain(self.output())
+            cause = self._cause()
             raise EngineError(
-                f"The engine {self._pair.engine} failed: {cause or answer.problem}", answer.remedy, self.output()
+                f"The engine {self._pair.engine} failed: {(cause or answer.problem).rstrip('.')}.",
+                answer.remedy or _NO_WORD,
+                self.output(),
             )
         return answer
 
@@ -201,13 +206,17 @@ class WorkerEngine:
         how = "was stopped" if code is None else f"ended with exit code {code}"
         return EngineError(
             f"The process of the engine {self._pair.engine} {how} while it was needed.",
-            "Its last output says why; a kill by the system for want of memory leaves no word.",
+            _NO_WORD,
             self.output(),
         )
 
+    def _cause(self) -> str:
+        # The cause may be far above the last lines, which other processes print when they follow it down.
+        return self._explain(self._process.output(_EXPLAINED_LINES)) if self._process is not None else ""
+
     def _start_error(self, problem: str, remedy: str) -> EngineError:
         output = self.output()
-        cause = self._explain(output) or problem
+        cause = self._cause() or problem
         return EngineError(
             f"The engine {self._pair.engine} does not start: {cause.rstrip('.')}.",
             remedy or "Mend what it complains of; its last output is below.",

@@ -14,12 +14,14 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, cast
 
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import CountsSpeculation, Emission, Engine, RanksTokens
+from pytest_speedbench.engines.processes import OWNER_VARIABLE, kill_family
 from pytest_speedbench.engines.worker.messages import (
     PROTOCOL,
     AskCounters,
@@ -40,6 +42,9 @@ from pytest_speedbench.engines.worker.messages import (
 )
 from pytest_speedbench.errors import EngineError
 
+_POLL_S = 0.02
+_KILL_WAIT_S = 3.0
+
 
 def main(arguments: list[str]) -> None:
     """Serve the client at the socket whose file descriptor is the only argument."""
@@ -54,15 +59,18 @@ def main(arguments: list[str]) -> None:
 
 
 def _die_with_client(descriptor: int) -> None:
-    """End the whole process group as soon as the client is gone, even while the engine blocks everything else."""
+    """End the whole family as soon as the client is gone, even while the engine blocks everything else."""
     watch = select.poll()
     watch.register(descriptor, select.POLLHUP)
     watch.poll()
-    _kill_group()
+    _kill_family()
 
 
-def _kill_group() -> None:
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+def _kill_family() -> None:
+    deadline = time.monotonic() + _KILL_WAIT_S
+    while kill_family(os.getsid(0), os.environ[OWNER_VARIABLE]) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def _serve(connection: socket.socket) -> None:
@@ -73,7 +81,7 @@ async def _serve(connection: socket.socket) -> None:
     host = _Host(writer)
     engine = await host.start(message)
     if engine is not None and not await host.answer(engine, reader):
-        _kill_group()
+        _kill_family()
     await host.stop()
     with contextlib.suppress(ConnectionError):
         await writer.drain()

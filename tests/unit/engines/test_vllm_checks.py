@@ -95,6 +95,14 @@ def test_models_are_looked_at_before_the_start() -> None:
 
 
 @pytest.mark.usefixtures("vllm")
+def test_medusa_drafts_no_more_than_it_has_heads() -> None:
+    medusa = str(Path(__file__).resolve().parents[2] / "data" / "medusa")
+    asked = Pair("p", "vllm", "bundled:target", Drafter.parse(f"medusa:{medusa}", 4))
+    with pytest.raises(EngineError, match="has 3 heads, and the pair asks for a draft length of 4"):
+        check_pair(asked)
+
+
+@pytest.mark.usefixtures("vllm")
 def test_arguments_name_the_method_and_leave_the_prefix_cache_off() -> None:
     found = engine_arguments(pair(max_num_seqs=8))
     assert found["speculative_config"]["method"] == "eagle3"
