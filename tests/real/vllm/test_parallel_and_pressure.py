@@ -33,15 +33,21 @@ def stored() -> dict[str, PromptEntry]:
     return {entry.id: entry for entry in baseline.prompts}
 
 
-def test_two_tensor_parallel_ranks_equal_one(
-    speedbench: Speedbench, vllm_python: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("parallel", ["tensor", "data"])
+def test_two_ranks_equal_one(
+    speedbench: Speedbench, vllm_python: str, monkeypatch: pytest.MonkeyPatch, parallel: str
 ) -> None:
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")  # a core for each rank
-    pair = vllm_pair("tiny-eagle3-tp2", EAGLE3, vllm_python, tensor_parallel_size=2)
+    size = f"{parallel}_parallel_size"
+    pair = vllm_pair(f"tiny-eagle3-{parallel}-parallel", EAGLE3, vllm_python, **{size: 2})
     run = speedbench.measure("mini", pair=pair, prompts=PROMPTS, concurrency=8).run
-    assert run.engine.args["tensor_parallel_size"] == 2
+    assert run.engine.args[size] == 2
     known = stored()
     assert [entry for entry in prompt_entries(run) if entry != known[entry.id]] == []
+    total = pool(record for conversation in run.conversations if (record := conversation.acceptance))
+    assert total is not None
+    assert run.counters is not None
+    assert run.counters.histogram == total.histogram  # of both ranks
 
 
 def test_preempted_requests_are_counted_and_their_records_hold(speedbench: Speedbench, vllm_python: str) -> None:
