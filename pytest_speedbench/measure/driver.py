@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_speedbench.config import Load, Sampling
-from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Request
+from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Prints, Request
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.measure.prompts import ChatEncoder, dialogue, ids_hash
 from pytest_speedbench.measure.run import Conversation, Turn
@@ -126,6 +126,7 @@ class _ClosedLoop:
                 raise EngineError(
                     f"The engine {self._info.name} has emitted nothing for {silence_s:g} s with requests under way.",
                     "It hangs, or is slower than that: raise the limit with --speedbench-silence-timeout.",
+                    self._engine.output() if isinstance(self._engine, Prints) else "",
                 )
             await asyncio.sleep(rest)
         await asyncio.Event().wait()

@@ -47,7 +47,7 @@ class WorkerEngine:
     Args:
         pair: what to load; ``pair.python`` is the interpreter that hosts it.
         factory: ``module:attribute`` of a callable that makes the engine from the pair, imported there.
-        explain: reads the engine's output when it fails to start and returns the cause in words, or nothing.
+        explain: reads what the engine raised or printed and returns the cause in words, or nothing.
     """
 
     def __init__(self, pair: Pair, factory: str, *, explain: Callable[[str], str] | None = None) -> None:
@@ -145,7 +145,8 @@ class WorkerEngine:
         try:
             if self._alive:
                 self._send(Stop())
-                await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=_STOP_S)
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(process.wait(), _STOP_S)
         finally:
             if self._listener is not None:
                 self._listener.cancel()
@@ -180,9 +181,8 @@ class WorkerEngine:
         if answer is None:
             raise await self._gone()
         if isinstance(answer, Failed):
-            cause = self._cause()
             raise EngineError(
-                f"The engine {self._pair.engine} failed: {(cause or answer.problem).rstrip('.')}.",
+                f"The engine {self._pair.engine} failed: {self._cause(answer.problem, answer.remedy)}.",
                 answer.remedy or _NO_WORD,
                 self.output(),
             )
@@ -210,15 +210,17 @@ class WorkerEngine:
             self.output(),
         )
 
-    def _cause(self) -> str:
-        # The cause may be far above the last lines, which other processes print when they follow it down.
-        return self._explain(self._process.output(_EXPLAINED_LINES)) if self._process is not None else ""
+    def _cause(self, problem: str, remedy: str) -> str:
+        """The problem itself where somebody knew its remedy, else what it or the output says of an exception."""
+        cause = ""
+        if not remedy and self._process is not None:
+            # It may be far above the last lines, which other processes print when they follow it down.
+            cause = self._explain(problem) or self._explain(self._process.output(_EXPLAINED_LINES))
+        return (cause or problem).rstrip(".")
 
     def _start_error(self, problem: str, remedy: str) -> EngineError:
-        output = self.output()
-        cause = self._cause() or problem
         return EngineError(
-            f"The engine {self._pair.engine} does not start: {cause.rstrip('.')}.",
+            f"The engine {self._pair.engine} does not start: {self._cause(problem, remedy)}.",
             remedy or "Mend what it complains of; its last output is below.",
-            "" if remedy else output,
+            "" if remedy else self.output(),
         )
