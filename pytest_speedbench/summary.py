@@ -71,7 +71,6 @@ def _write_baselines(
 
 def _narrowed(config: pytest.Config) -> bool:
     """Whether only some of the tests ran, so that an unused baseline means nothing."""
-    arguments = [str(argument) for argument in config.invocation_params.args]
-    by_node = any("::" in argument or argument.endswith(".py") for argument in arguments)
+    by_path = config.args_source is config.ArgsSource.ARGS
     chosen = config.getoption("keyword", "") or config.getoption("markexpr", "") or config.getoption("lf", False)
-    return bool(by_node or chosen or config.getoption("maxfail", 0) or config.getoption("deselect", None))
+    return bool(by_path or chosen or config.getoption("maxfail", 0) or config.getoption("deselect", None))

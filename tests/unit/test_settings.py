@@ -99,6 +99,21 @@ def test_engine_arguments_belong_to_the_engine_they_were_written_for() -> None:
     assert "threads" not in settings(command_line={"pair": "tiny-draft", "engine": "vllm"}).pair.engine_args
 
 
+def test_a_bundled_pair_brings_arguments_for_vllm_unless_the_server_runs_already() -> None:
+    served = {"pair": "tiny-eagle3", "engine": "vllm-serve"}
+    assert settings(command_line=served).pair.engine_args == {"dtype": "float32", "enforce_eager": True}
+    there = settings(command_line={**served, "endpoint": "http://localhost:8000"}).pair
+    assert (there.engine_args, there.endpoint) == ({}, "http://localhost:8000")
+
+
+def test_engine_arguments_add_up_until_the_engine_changes() -> None:
+    project = {"engine": "vllm", "engine_args": {"dtype": "float32"}}
+    same = settings(project, command_line={"model": "/m", "engine_args": "max_num_seqs=4"}).pair
+    assert same.engine_args == {"dtype": "float32", "max_num_seqs": 4}
+    other = settings(project, command_line={"model": "/m", "engine": "sglang", "engine_args": "tp_size=2"}).pair
+    assert other.engine_args == {"tp_size": 2}
+
+
 def test_a_projects_default_engine_yields_to_the_pairs_own() -> None:
     project = {"engine": "vllm", "pairs": {"big": {"engine": "sglang", "model": "/m"}}}
     assert settings(project, command_line={"pair": "big"}).pair.engine == "sglang"

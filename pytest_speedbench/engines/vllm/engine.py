@@ -17,6 +17,7 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import EngineArg, Pair, Sampling
@@ -85,6 +86,9 @@ class VllmEngine:
                     emitted.append(len(emission.token_ids))
                     yield emission
                 final = output
+        except EngineDeadError as error:
+            # Without a remedy, so that a cause in the core's own output takes the place of these words.
+            raise EngineError("its engine core ended while it was needed", "") from error
         finally:
             self._steps.close(request_id)
         yield self._finish(request, final, emitted)
