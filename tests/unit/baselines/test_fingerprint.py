@@ -89,6 +89,10 @@ def test_a_stream_is_not_compared_with_an_engines_record() -> None:
             replace(BASE, engine=replace(BASE.engine, args={"tensor_parallel_size": 4})),
             "parallelism: tensor_parallel_size=2 in the baseline, tensor_parallel_size=4 now",
         ),
+        (
+            replace(BASE, engine=replace(BASE.engine, args={**BASE.engine.args, "max_num_seqs": 8})),
+            "batching: none in the baseline, max_num_seqs=8 now",
+        ),
         (replace(BASE, load=Load(32)), "concurrency: 4 in the baseline, 32 now"),
     ],
 )
