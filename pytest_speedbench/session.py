@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from pytest_speedbench.baselines import Baseline, baseline_path, load_baseline, write_baseline
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, VerdictError
@@ -237,7 +238,7 @@ class SpeedbenchSession:
     def finish_report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report its entries; show a user's mistake or a regression as words, not as a traceback."""
         if report.failed and call.excinfo and isinstance(call.excinfo.value, (SpeedbenchError, VerdictError)):
-            report.longrepr = str(call.excinfo.value)
+            report.longrepr = _in_words(item, str(call.excinfo.value))
         test = item.stash.get(_TEST, None)
         if test is None:
             return
@@ -317,6 +318,13 @@ def dtype_of(run: Run) -> str | None:
     """In which the target computes; ``None`` if the engine does not say."""
     dtype = run.engine.args.get("dtype")
     return None if dtype is None else str(dtype)
+
+
+def _in_words(item: pytest.Item, text: str) -> ReprExceptionInfo:
+    """A failure shown as plain text; its first line alone is the message of short summaries and JUnit files."""
+    path, line, _ = item.location
+    traceback = ReprTraceback([ReprEntryNative([text + "\n"])], None, style="native")
+    return ReprExceptionInfo(traceback, ReprFileLocation(path, (line or 0) + 1, text.partition("\n")[0]))
 
 
 def _test(item: pytest.Item) -> _Test:

@@ -11,10 +11,13 @@ EAGLE3 = "eagle3:bundled:eagle3"
 PROMPTS = 88
 
 
-def test_a_pair_is_lossless_in_bfloat16(speedbench: Speedbench, vllm_python: str) -> None:
-    """In float32 every pair is, on all prompts: its outputs equal the transformers engine's."""
+def test_a_pair_is_lossless_in_bfloat16_but_for_near_ties(speedbench: Speedbench, vllm_python: str) -> None:
+    """In float32 every pair is, on all prompts: its outputs equal the transformers engine's.
+
+    How requests are batched decides how they round, so most runs show no difference and some a tie that fell otherwise.
+    """
     pair = vllm_pair("tiny-eagle3-bfloat16", EAGLE3, vllm_python, dtype="bfloat16")
-    speedbench.measure("mini", pair=pair, concurrency=16, prompts=PROMPTS).assert_lossless()
+    speedbench.measure("mini", pair=pair, concurrency=16, prompts=PROMPTS).assert_lossless(near_ties=True)
 
 
 def test_the_targets_logits_say_how_near_a_tie_was(speedbench: Speedbench, vllm_python: str) -> None:
