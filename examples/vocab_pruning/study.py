@@ -2,7 +2,7 @@
 
     python -m examples.vocab_pruning.study                    # the bundled family: twelve measurements, about 5 minutes
     python -m examples.vocab_pruning.study --draw             # tables and charts again from the stored figures
-    python -m examples.vocab_pruning.study --engine=vllm --engine-args=dtype=float32 --out=/tmp/vllm-study
+    python -m examples.vocab_pruning.study --engine=vllm --engine-args=dtype=float32 --out=vllm-study
 
 Takes the options of ``speedbench vocabulary`` that say what is measured and how. The charts need matplotlib.
 """
