@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from rich import box
 from rich.table import Table
 
 from pytest_speedbench.acceptance import AcceptanceSource
-from pytest_speedbench.report.terminal import ABSENT, render
+from pytest_speedbench.report.terminal import ABSENT, figure_table, number, render
 from pytest_speedbench.sweeps.draft_length import AtConcurrency, DraftLengthSweep, RoundDone, Row
 from pytest_speedbench.sweeps.speed import Interval
 
@@ -105,7 +104,7 @@ def _span(row: Row) -> str:
 
 
 def _speeds(at: AtConcurrency) -> Table:
-    table = _columns("Output TPS", "interval", "speed-up", "interval", "User TPS")
+    table = figure_table("K", "Output TPS", "interval", "speed-up", "interval", "User TPS", names="right")
     for row in at.rows:
         speedup = row.speedup
         table.add_row(
@@ -114,7 +113,7 @@ def _speeds(at: AtConcurrency) -> Table:
             f"{row.output_tps.lower:.1f} … {row.output_tps.upper:.1f}",
             ABSENT if speedup is None else f"{speedup.estimate:.3f}",
             ABSENT if speedup is None else f"{speedup.lower:.3f} … {speedup.upper:.3f}",
-            _number(row.user_tps_q50, 1),
+            number(row.user_tps_q50, 1),
             style="bold" if row.draft_length == at.best else None,
         )
     return table
@@ -122,17 +121,11 @@ def _speeds(at: AtConcurrency) -> Table:
 
 def _acceptance(at: AtConcurrency) -> Table:
     figures = {row.draft_length: row.acceptance for row in at.rows if row.acceptance}
-    table = _columns("AL macro", "AL pooled", "tok/step", *(f"AR@{k}" for k in range(1, max(figures) + 1)))
+    rates = (f"AR@{k}" for k in range(1, max(figures) + 1))
+    table = figure_table("K", "AL macro", "AL pooled", "tok/step", *rates, names="right")
     for length, row in figures.items():
         lengths = (row.al_macro, row.al_pooled, row.tokens_per_decode_step)
-        table.add_row(str(length), *(_number(value, 3) for value in (*lengths, *row.conditional_rates)))
-    return table
-
-
-def _columns(*names: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, 1))
-    for name in ("K", *names):
-        table.add_column(name, justify="right", no_wrap=name == "K")
+        table.add_row(str(length), *(number(value, 3) for value in (*lengths, *row.conditional_rates)))
     return table
 
 
@@ -151,10 +144,6 @@ def _list(values: tuple[int, ...]) -> str:
     if len(values) > 2 and values == tuple(range(values[0], values[-1] + 1)):
         return f"{values[0]} to {values[-1]}"
     return ", ".join(str(value) for value in values)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return ABSENT if value is None else f"{value:.{digits}f}"
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -53,19 +54,19 @@ def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> l
 def speed_line(entry: MeasurementEntry) -> str:
     """Throughput and latency in one line."""
     parts = [
-        f"Output TPS {_number(entry.output_tps, 1)}",
-        f"User TPS {_number(entry.user_tps_q50, 1)} (median)",
+        f"Output TPS {number(entry.output_tps, 1)}",
+        f"User TPS {number(entry.user_tps_q50, 1)} (median)",
         f"TTFT {_milliseconds(entry.ttft_q50_s)} (median)",
         f"step {_milliseconds(entry.step_time_q50_s)} (median)",
     ]
     if entry.output_tps_per_gpu is not None:
-        parts.insert(1, f"per GPU {_number(entry.output_tps_per_gpu, 1)}")
+        parts.insert(1, f"per GPU {number(entry.output_tps_per_gpu, 1)}")
     return ", ".join(parts)
 
 
 def gate_lines(entry: GateEntry, *, width: int, colour: bool) -> list[str]:
     """The verdicts by category. The intervals hold together, at the family-wise error."""
-    table = _table("", "prompts", "baseline", "now", "change", "interval", "tolerance")
+    table = figure_table("", "prompts", "baseline", "now", "change", "interval", "tolerance")
     table.add_column("verdict")
     for row in entry.rows:
         if row.name == OVERALL:
@@ -86,7 +87,7 @@ def lossless_line(entry: LosslessEntry) -> str:
 
 def _figures(entry: MeasurementEntry) -> Table:
     rates = len(entry.overall.rates)
-    table = _table(
+    table = figure_table(
         "",
         "prompts",
         "AL macro",
@@ -103,10 +104,11 @@ def _figures(entry: MeasurementEntry) -> Table:
     return table
 
 
-def _table(*columns: str) -> Table:
+def figure_table(*columns: str, names: Literal["left", "right"] = "left") -> Table:
+    """A table of figures: the first column holds the rows' names, set to ``names``, the others numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, 1))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        table.add_column(column, justify=names if index == 0 else "right", no_wrap=index == 0)
     return table
 
 
@@ -115,11 +117,11 @@ def _figure_cells(row: FigureRow) -> Iterable[str]:
     return (
         row.name,
         prompts,
-        _number(row.al_macro, 3),
-        _number(row.al_pooled, 3),
-        *(_number(rate, 3) for rate in row.rates),
-        _share(row.draft_acceptance_rate),
-        _number(row.tokens_per_decode_step, 3),
+        number(row.al_macro, 3),
+        number(row.al_pooled, 3),
+        *(number(rate, 3) for rate in row.rates),
+        share(row.draft_acceptance_rate),
+        number(row.tokens_per_decode_step, 3),
         str(row.output_tokens),
     )
 
@@ -129,8 +131,8 @@ def _gate_cells(row: GateRow) -> Iterable[str]:
     return (
         row.name,
         str(row.prompts) if row.prompts == row.of_prompts else f"{row.prompts}/{row.of_prompts}",
-        _number(row.baseline_al, 3),
-        _number(row.candidate_al, 3),
+        number(row.baseline_al, 3),
+        number(row.candidate_al, 3),
         ABSENT if row.change is None else f"{row.change:+.1%}",
         interval,
         f"{row.tolerance:.1%}",
@@ -147,11 +149,13 @@ def _verdict(row: GateRow) -> str:
     return f"[{style}]{text}[/]" if style else text
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """With so many decimals; a dash for what is absent."""
     return ABSENT if value is None else f"{value:.{digits}f}"
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
+    """As a percentage; a dash for what is absent."""
     return ABSENT if value is None else f"{value:.1%}"
 
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from rich import box
 from rich.table import Table
 
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures
 from pytest_speedbench.report.measurement import describe_drafter, describe_load, describe_split
-from pytest_speedbench.report.terminal import ABSENT, render
+from pytest_speedbench.report.terminal import ABSENT, figure_table, render, share
 from pytest_speedbench.sweeps.vocabulary import SizeCell, SizeRow, Standing, VocabularySweep
 
 JSON_SCHEMA = "speedbench-vocabulary/1"
@@ -124,7 +123,7 @@ def _counts(conversations: Any) -> dict[str, Any]:
 
 
 def _changes(sweep: VocabularySweep) -> Table:
-    table = _table("", "full", *map(str, sweep.sizes), "shown down to", "none found down to")
+    table = figure_table("", "full", *map(str, sweep.sizes), "shown down to", "none found down to")
     for row in _sections(sweep, table):
         cells = [f"[{_STYLES.get(cell.standing, 'default')}]{_change(cell)}[/]" for cell in row.cells]
         full = ABSENT if row.full_al is None else f"{row.full_al:.3f}"
@@ -133,16 +132,9 @@ def _changes(sweep: VocabularySweep) -> Table:
 
 
 def _outside(sweep: VocabularySweep) -> Table:
-    table = _table("", *map(str, sweep.sizes))
+    table = figure_table("", *map(str, sweep.sizes))
     for row in _sections(sweep, table):
-        table.add_row(row.name, *(_share(cell.outside_share) for cell in row.cells))
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, 1))
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        table.add_row(row.name, *(share(cell.outside_share) for cell in row.cells))
     return table
 
 
@@ -175,7 +167,3 @@ def _tolerance(sweep: VocabularySweep) -> str:
 
 def _size(size: int | None) -> str:
     return ABSENT if size is None else str(size)
-
-
-def _share(share: float | None) -> str:
-    return ABSENT if share is None else f"{share:.1%}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
@@ -37,8 +36,6 @@ from pytest_speedbench.engines.vllm.record import acceptance_record
 from pytest_speedbench.engines.vllm.resolved import resolved_arguments
 from pytest_speedbench.engines.vllm.steps import StepLog
 from pytest_speedbench.errors import EngineError, closest
-
-_logger = logging.getLogger(__name__)
 
 
 class VllmEngine:

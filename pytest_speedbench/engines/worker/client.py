@@ -115,13 +115,8 @@ class WorkerEngine:
 
     async def counters(self) -> SpeculationCounters | None:
         """The engine's counters, if it has any."""
-        key, answers = await self._ask()
-        try:
-            self._send(AskCounters(key))
-            answer = await self._next(answers)
-            return answer.counters if isinstance(answer, Counters) else None
-        finally:
-            del self._answers[key]
+        answer = await self._answer(AskCounters)
+        return answer.counters if isinstance(answer, Counters) else None
 
     async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
         """The most probable next tokens.
@@ -129,13 +124,8 @@ class WorkerEngine:
         Raises:
             EngineError: this engine cannot say.
         """
-        key, answers = await self._ask()
-        try:
-            self._send(AskNextTokens(key, prompt_ids, count))
-            answer = await self._next(answers)
-            return answer.tokens if isinstance(answer, NextTokens) else ()
-        finally:
-            del self._answers[key]
+        answer = await self._answer(lambda key: AskNextTokens(key, prompt_ids, count))
+        return answer.tokens if isinstance(answer, NextTokens) else ()
 
     async def stop(self) -> None:
         """End the engine and its processes: asked first, killed if it does not."""
@@ -175,6 +165,15 @@ class WorkerEngine:
     def _send(self, message: Generate | Cancel | AskCounters | AskNextTokens | Stop) -> None:
         if self._writer is not None:
             send(self._writer, message)
+
+    async def _answer(self, question: Callable[[int], AskCounters | AskNextTokens]) -> ToClient:
+        """Ask what has one answer; ``question`` makes the message from its key."""
+        key, answers = await self._ask()
+        try:
+            self._send(question(key))
+            return await self._next(answers)
+        finally:
+            del self._answers[key]
 
     async def _next(self, answers: asyncio.Queue[ToClient | None]) -> ToClient:
         answer = await answers.get()
