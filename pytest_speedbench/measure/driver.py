@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_speedbench.config import Load, Sampling
 from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Prints, Request
@@ -20,11 +20,42 @@ from pytest_speedbench.splits.schema import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a measurement is: conversations done of ``total``, and the one that was just finished."""
+    """How far a measurement is.
+
+    Attributes:
+        done: conversations finished or, their category being decided, no longer needed. It never falls, and jumps when
+            a category is decided.
+        total: prompts given.
+        conversation: the one that was just finished.
+    """
 
     done: int
     total: int
     conversation: Conversation
+
+
+class StopRule(Protocol):
+    """Says while a run is under way which categories need no more prompts.
+
+    It is shown prefixes only: the conversations of a category in the order in which they were queued, up to the first
+    that is not finished. With several under way short outputs finish first, so what happens to be finished is no random
+    sample of the category even where the order was random; a prefix is.
+    """
+
+    def look(self, prefixes: Mapping[str, Sequence[Conversation]], grown: str) -> frozenset[str]:
+        """Judge anew after one more conversation.
+
+        Called once for every conversation that joins a prefix, on the event loop: be quick. The looks at one undecided
+        category are thus at 1, 2, 3, … conversations, whatever the concurrency.
+
+        Args:
+            prefixes: of every category, empty ones included; not to be kept, they grow. A decided category's no longer
+                does.
+            grown: the category whose prefix has just grown.
+
+        Returns:
+            All categories that are decided by now, ``grown`` or others. What was decided once stays decided.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +77,13 @@ async def measure(
     on_progress: Callable[[Progress], None] | None = None,
     *,
     silence_s: float | None = None,
+    stop: StopRule | None = None,
 ) -> tuple[Conversation, ...]:
     """Ask every prompt and record what came back, in the prompts' order.
+
+    With a rule, prompts of decided categories are no longer asked and those under way are cancelled; of a decided
+    category the prefix at its decision is returned, and what had finished beyond it is left out. The other categories
+    go on undisturbed, at the full concurrency.
 
     The first turns are tokenized before the clock starts, later turns off the event loop. When one conversation fails
     or the caller cancels, the others are cancelled too and nothing is returned: a part is not a measurement.
@@ -61,6 +97,7 @@ async def measure(
         load: conversations at a time.
         on_progress: called after each conversation, on the event loop.
         silence_s: how long the engine may emit nothing at all, in seconds; ``None`` for as long as it likes.
+        stop: decides categories early; ``None`` to ask every prompt.
 
     Raises:
         EngineError: the engine failed or fell silent, a prompt does not fit its context, or it cannot take this
@@ -77,8 +114,49 @@ async def measure(
     ]
     for task in tasks:
         _check_length(task.prompt, 0, task.first_ids, sampling, info)
-    loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks)
+    loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks, stop)
     return await loop.run(load.concurrency, silence_s)
+
+
+class _Kept:
+    """What a run has recorded, by category and in the order of the queue, and which categories are decided."""
+
+    def __init__(self, tasks: Sequence[_Task], stop: StopRule | None) -> None:
+        self._stop = stop
+        self._finished: dict[int, Conversation] = {}
+        self._order: dict[str, list[int]] = {}
+        for task in tasks:
+            self._order.setdefault(task.prompt.category, []).append(task.index)
+        self._prefixes: dict[str, list[Conversation]] = {category: [] for category in self._order}
+        self.decided: frozenset[str] = frozenset()
+
+    def add(self, task: _Task, conversation: Conversation) -> frozenset[str]:
+        """Keep a conversation of an undecided category; returns the categories that are decided by it."""
+        self._finished[task.index] = conversation
+        category = task.prompt.category
+        prefix, order = self._prefixes[category], self._order[category]
+        before = self.decided
+        while len(prefix) < len(order) and order[len(prefix)] in self._finished:
+            prefix.append(self._finished[order[len(prefix)]])
+            if self._stop is not None:
+                self._settle(self._stop.look(self._prefixes, category))
+        return self.decided - before
+
+    @property
+    def done(self) -> int:
+        """Prompts that need no more asking."""
+        not_needed = sum(len(self._order[category]) - len(self._prefixes[category]) for category in self.decided)
+        return len(self._finished) + not_needed
+
+    def conversations(self) -> tuple[Conversation, ...]:
+        """All that is kept, in the order of the queue."""
+        return tuple(self._finished[index] for index in sorted(self._finished))
+
+    def _settle(self, decided: frozenset[str]) -> None:
+        for category in (decided & self._order.keys()) - self.decided:
+            self.decided |= {category}
+            for index in self._order[category][len(self._prefixes[category]) :]:
+                self._finished.pop(index, None)
 
 
 class _ClosedLoop:
@@ -92,6 +170,7 @@ class _ClosedLoop:
         sampling: Sampling,
         on_progress: Callable[[Progress], None] | None,
         tasks: Sequence[_Task],
+        stop: StopRule | None,
     ) -> None:
         self._engine = engine
         self._info = info
@@ -99,8 +178,9 @@ class _ClosedLoop:
         self._sampling = sampling
         self._on_progress = on_progress
         self._tasks = tasks
-        self._queue = iter(tasks)
-        self._results: dict[int, Conversation] = {}
+        self._queue = self._queued()
+        self._under_way: dict[asyncio.Future[Conversation], str] = {}
+        self._kept = _Kept(tasks, stop)
         self._started_at = 0.0
         self._heard_at = 0.0
 
@@ -114,10 +194,12 @@ class _ClosedLoop:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             await (done if done.done() else watch)
         finally:
-            for task in (watch, *workers):
-                task.cancel()
+            # Without anything to ask or to wait for, the workers end by themselves.
+            self._queue.close()
+            self._cancel(frozenset(self._under_way.values()))
+            watch.cancel()
             await asyncio.gather(watch, *workers, done, return_exceptions=True)
-        return tuple(self._results[task.index] for task in self._tasks)
+        return self._kept.conversations()
 
     async def _watch(self, silence_s: float | None) -> None:
         while silence_s is not None:
@@ -131,12 +213,38 @@ class _ClosedLoop:
             await asyncio.sleep(rest)
         await asyncio.Event().wait()
 
+    def _queued(self) -> Generator[_Task, None, None]:
+        for task in self._tasks:
+            if task.prompt.category not in self._kept.decided:
+                yield task
+
     async def _work(self) -> None:
         for task in self._queue:
-            conversation = await self._converse(task)
-            self._results[task.index] = conversation
+            conversation = await self._hold(task)
+            if conversation is None or task.prompt.category in self._kept.decided:
+                continue
+            self._cancel(self._kept.add(task, conversation))
             if self._on_progress is not None:
-                self._on_progress(Progress(len(self._results), len(self._tasks), conversation))
+                self._on_progress(Progress(self._kept.done, len(self._tasks), conversation))
+
+    async def _hold(self, task: _Task) -> Conversation | None:
+        """Hold a conversation that can be cancelled without its worker; ``None`` if it was."""
+        held = asyncio.ensure_future(self._converse(task))
+        self._under_way[held] = task.prompt.category
+        try:
+            return await held
+        except asyncio.CancelledError:
+            if held in self._under_way:  # not by us
+                raise
+            return None
+        finally:
+            self._under_way.pop(held, None)
+
+    def _cancel(self, categories: frozenset[str]) -> None:
+        """Cancel what is under way in these categories, each once: a second time would cut its clean-up short."""
+        for held in [held for held, category in self._under_way.items() if category in categories]:
+            del self._under_way[held]
+            held.cancel()
 
     async def _converse(self, task: _Task) -> Conversation:
         prompt = task.prompt

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from pytest_speedbench.acceptance import AcceptanceRecord, pool
 from pytest_speedbench.config import Load, Pair, Sampling
@@ -85,7 +86,10 @@ class Run:
     Attributes:
         conversations: in the split's order.
         environment: versions and the like, for the record only.
-        counters: what the engine's own counters say of the whole run; ``None`` when it has none.
+        counters: what the engine's own counters say of the whole run; ``None`` when it has none, or when they also
+            counted requests that are not in the run because their category was decided.
+        stopped: how many prompts were planned in each category that was decided before all of them were asked. It need
+            not have a single conversation.
     """
 
     pair: Pair
@@ -97,6 +101,16 @@ class Run:
     conversations: tuple[Conversation, ...]
     environment: Mapping[str, str]
     counters: AcceptanceRecord | None = None
+    stopped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned prompt was asked.
+
+        The acceptance of an incomplete run is unbiased only as its stop rule says. Its speed is not that of a whole
+        run: cancelled requests kept the engine busy and left no tokens here.
+        """
+        return not self.stopped
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from types import MappingProxyType, TracebackType
+from typing import Any, TypeVar
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import Load, Pair, Sampling, Timeouts
-from pytest_speedbench.engines.base import Engine, EngineInfo, Prints, RanksTokens, SpeculationCounters
+from pytest_speedbench.engines.base import (
+    CountsSpeculation,
+    Engine,
+    EngineInfo,
+    Prints,
+    RanksTokens,
+    SpeculationCounters,
+)
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.measure.counters import counted, read_counters
-from pytest_speedbench.measure.driver import Progress, measure
+from pytest_speedbench.measure.driver import Progress, StopRule, measure
 from pytest_speedbench.measure.loop import BackgroundLoop
+from pytest_speedbench.measure.order import stratified_order
 from pytest_speedbench.measure.prompts import TemplateEncoder, check_chat_template, dialogue
 from pytest_speedbench.measure.run import Conversation, Run, SplitIdentity
 from pytest_speedbench.measure.stream import with_stream_records
 from pytest_speedbench.splits.schema import Split
+
+T = TypeVar("T")
 
 
 class Runner:
@@ -64,10 +76,26 @@ class Runner:
         load: Load,
         on_progress: Callable[[Progress], None] | None = None,
         timeouts: Timeouts | None = None,
+        *,
+        stop: StopRule | None = None,
+        order_seed: int | None = None,
     ) -> Run:
         """Measure a pair on a split.
 
         An engine that failed, or that fell silent, is stopped; the next measurement starts it anew.
+
+        Args:
+            pair: what is measured.
+            split: what is asked.
+            sampling: how tokens are picked.
+            load: conversations at a time.
+            on_progress: called after each conversation, on the event loop.
+            timeouts: how long the engine may keep us waiting.
+            stop: decides categories before all their prompts are asked. It sees the acceptance records that the run
+                will have; a drafting engine that gives none with its requests but keeps counters has one for the whole
+                run only, which decides no category, so the rule is not asked and every prompt is.
+            order_seed: ask in :func:`~pytest_speedbench.measure.order.stratified_order` of this seed, as a rule that
+                takes a prefix for a random sample needs it; ``None`` for the split's order.
 
         Raises:
             EngineError: the pair cannot run, does not start in time, or failed while measuring.
@@ -76,21 +104,23 @@ class Runner:
         self.check(pair)
         encoder = self._encoder(pair.model)
         engine, info = self._engine(pair, limits)
+        prompts = split.prompts if order_seed is None else stratified_order(split.prompts, order_seed)
+        if stop is not None and pair.drafter is not None:
+            stop = _WithRecords(stop, pair.drafter.draft_length, keeps_counters=isinstance(engine, CountsSpeculation))
 
         async def conversations_and_counters() -> tuple[tuple[Conversation, ...], AcceptanceRecord | None]:
             before = await _counters(engine, pair, limits.silence_s)
             found = await measure(
-                engine, info, encoder, split.prompts, sampling, load, on_progress, silence_s=limits.silence_s
+                engine, info, encoder, prompts, sampling, load, on_progress, silence_s=limits.silence_s, stop=stop
             )
+            if len(found) < len(prompts):
+                return found, None  # the counters saw requests that were cancelled or left out
             return found, counted(before, await _counters(engine, pair, limits.silence_s), pair)
 
-        try:
-            conversations, counters = self._loop.run(conversations_and_counters())
-        except Exception:
-            self._stop_engine()
-            raise
+        conversations, counters = self._asked(conversations_and_counters())
         if counters is None and pair.drafter is not None:
             conversations = with_stream_records(conversations, pair.drafter.draft_length)
+        places = {prompt.question_id: place for place, prompt in enumerate(split.prompts)}
         return Run(
             pair=pair,
             engine=info,
@@ -98,9 +128,10 @@ class Runner:
             split=SplitIdentity(split.name, split.sha256, split.total),
             sampling=sampling,
             load=load,
-            conversations=conversations,
+            conversations=tuple(sorted(conversations, key=lambda c: places[c.question_id])),
             environment=_environment(),
             counters=counters,
+            stopped=_stopped(split, conversations),
         )
 
     def next_tokens(
@@ -110,6 +141,7 @@ class Runner:
         replies: Sequence[Sequence[int]],
         common_ids: tuple[int, ...],
         count: int,
+        timeouts: Timeouts | None = None,
     ) -> tuple[tuple[int, float], ...] | None:
         """The target's most probable next tokens in the middle of a conversation, with their log-probabilities.
 
@@ -119,16 +151,24 @@ class Runner:
             replies: output ids of the answered ones.
             common_ids: the answer so far.
             count: how many tokens.
+            timeouts: how long the engine may keep us waiting for its start and for its answer.
 
         Returns:
             Token ids and natural log-probabilities, most probable first; ``None`` if the engine cannot say.
+
+        Raises:
+            EngineError: the engine does not start or answer in time, or fails.
         """
+        limits = timeouts or Timeouts()
         encoder = self._encoder(pair.model)
         ids = encoder.encode(dialogue(turns, [encoder.decode(reply) for reply in replies])) + common_ids
         loaded = self._loaded
         same = loaded is not None and replace(loaded[0], name="", drafter=None) == replace(pair, name="", drafter=None)
-        engine = loaded[1] if loaded is not None and same else self._engine(pair, Timeouts())[0]
-        return (self._loop.run(engine.next_tokens(ids, count)) or None) if isinstance(engine, RanksTokens) else None
+        engine = loaded[1] if loaded is not None and same else self._engine(pair, limits)[0]
+        if not isinstance(engine, RanksTokens):
+            return None
+        ranked = engine.next_tokens(ids, count)
+        return self._asked(_answer(ranked, engine, pair, limits.silence_s, "the most probable next tokens")) or None
 
     def decode(self, pair: Pair, token_ids: tuple[int, ...]) -> str:
         """The text of output ids of this pair's target, for messages."""
@@ -154,6 +194,14 @@ class Runner:
         self._loaded = (pair, engine, info)
         return engine, info
 
+    def _asked(self, asking: Coroutine[Any, Any, T]) -> T:
+        """What the engine answers; one that fails or falls silent is stopped."""
+        try:
+            return self._loop.run(asking)
+        except Exception:
+            self._stop_engine()
+            raise
+
     def _stop_engine(self) -> None:
         if self._loaded is not None:
             engine = self._loaded[1]
@@ -178,11 +226,15 @@ async def _start(engine: Engine, pair: Pair, start_s: float) -> EngineInfo:
 
 
 async def _counters(engine: Engine, pair: Pair, silence_s: float) -> SpeculationCounters | None:
+    return await _answer(read_counters(engine), engine, pair, silence_s, "its counters")
+
+
+async def _answer(asked: Awaitable[T], engine: Engine, pair: Pair, silence_s: float, what: str) -> T:
     try:
-        return await asyncio.wait_for(read_counters(engine), silence_s)
+        return await asyncio.wait_for(asked, silence_s)
     except asyncio.TimeoutError:
         raise EngineError(
-            f"The engine {pair.engine} has not answered for {silence_s:g} s when asked for its counters.",
+            f"The engine {pair.engine} has not answered for {silence_s:g} s when asked for {what}.",
             "It hangs, or is slower than that: raise the limit with --speedbench-silence-timeout.",
             _output(engine),
         ) from None
@@ -200,3 +252,36 @@ def _environment() -> MappingProxyType[str, str]:
             "pytest-speedbench": metadata.version("pytest-speedbench"),
         }
     )
+
+
+def _stopped(split: Split, conversations: Sequence[Conversation]) -> Mapping[str, int]:
+    """The planned prompts of the categories that have not all of them."""
+    held = Counter(conversation.category for conversation in conversations)
+    planned = split.counts()
+    return MappingProxyType({category: count for category, count in planned.items() if held[category] < count})
+
+
+class _WithRecords:
+    """Shows a stop rule the conversations with the acceptance records that the run will give them.
+
+    Where that is not known before the run's end, it is never stopped: an engine without records of its own that keeps
+    counters, and one that gives a record with some requests only.
+    """
+
+    def __init__(self, rule: StopRule, draft_length: int, *, keeps_counters: bool) -> None:
+        self._rule = rule
+        self._draft_length = draft_length
+        self._keeps_counters = keeps_counters
+        self._shown: dict[str, list[Conversation]] = {}
+        self._own_records: set[bool] = set()
+
+    def look(self, prefixes: Mapping[str, Sequence[Conversation]], grown: str) -> frozenset[str]:
+        """Show the conversation that has joined, unless the run's records are not known."""
+        if not self._shown:
+            self._shown = {category: [] for category in prefixes}
+        latest = prefixes[grown][-1]
+        self._own_records.add(latest.acceptance is not None)
+        if len(self._own_records) > 1 or (self._keeps_counters and latest.acceptance is None):
+            return frozenset()
+        self._shown[grown].extend(with_stream_records((latest,), self._draft_length))
+        return self._rule.look(self._shown, grown)

@@ -1,0 +1,185 @@
+"""Runs of the scripted engine, with the bundled target's tokenizer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from pytest_speedbench.acceptance import AcceptanceSource
+from pytest_speedbench.config import Drafter, Load, Pair, Sampling, Timeouts
+from pytest_speedbench.engines import registry
+from pytest_speedbench.engines.base import Emission, Finish, Request, SpeculationCounters
+from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.order import stratified_order
+from pytest_speedbench.measure.run import Conversation
+from pytest_speedbench.measure.runner import Runner
+from pytest_speedbench.splits import Prompt, Split
+from tests import scripted_engine
+from tests.scripted_engine import ScriptedEngine
+
+PAIR = Pair("pair", "scripted", "bundled:target", Drafter.parse("ngram"))
+PROMPTS = tuple(Prompt(f"{c}-{n}", c, "", (f"{c} {n}?",)) for c in ("coding", "math") for n in range(10))
+SPLIT = Split("small", PROMPTS, "s" * 64, len(PROMPTS))
+SAMPLING = Sampling(8)
+
+
+class Counting(ScriptedEngine):
+    """Keeps counters beside the records, or without them."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(pair)
+        self._survivors = [0, 0, 0, 0]
+        self.asked: list[str] = []
+
+    async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+        self.asked.append(request.request_id.removesuffix("/1"))
+        stream = super().generate(request)
+        try:
+            async for event in stream:
+                if isinstance(event, Finish) and event.acceptance is not None:
+                    for length, steps in enumerate(event.acceptance.histogram):
+                        for k in range(length + 1):
+                            self._survivors[k] += steps
+                    yield replace(event, acceptance=None) if self._pair.engine_args.get("unsaid") else event
+                else:
+                    yield event
+        finally:
+            await stream.aclose()
+
+    async def counters(self) -> SpeculationCounters | None:
+        steps, *accepted = self._survivors
+        return SpeculationCounters(steps, 3 * steps, tuple(accepted))
+
+
+class After:
+    """Decides categories at a number of conversations; remembers the sources of the records it saw."""
+
+    def __init__(self, **at: int) -> None:
+        self._at = at
+        self.sources: list[AcceptanceSource | None] = []
+
+    def look(self, prefixes: Mapping[str, Sequence[Conversation]], grown: str) -> frozenset[str]:
+        record = prefixes[grown][-1].acceptance
+        self.sources.append(record.source if record is not None else None)
+        return frozenset(category for category, at in self._at.items() if len(prefixes[category]) >= at)
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedEngine]:
+    """The engines made, in order; those told to count do."""
+    made: list[ScriptedEngine] = []
+
+    def create(pair: Pair) -> ScriptedEngine:
+        made.append(Counting(pair) if pair.engine_args.get("counts") else ScriptedEngine(pair))
+        return made[-1]
+
+    entry_point = EntryPoint("scripted", "tests.scripted_engine", registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "_installed", lambda: {"scripted": entry_point})
+    monkeypatch.setattr(scripted_engine, "create", create)
+    return made
+
+
+@pytest.fixture
+def runner(engines: list[ScriptedEngine]) -> Iterator[Runner]:
+    with Runner() as runner:
+        yield runner
+    assert all(engine.stopped and not engine.running for engine in engines)
+
+
+def ids(conversations: Sequence[Conversation]) -> list[str]:
+    return [conversation.question_id for conversation in conversations]
+
+
+def test_prompts_are_asked_in_random_order_and_kept_in_the_splits(
+    runner: Runner, engines: list[ScriptedEngine]
+) -> None:
+    pair = replace(PAIR, engine_args={"counts": True})
+    run = runner.measure(pair, SPLIT, SAMPLING, Load(1), order_seed=7)
+    assert isinstance(engines[0], Counting)
+    assert engines[0].asked == [prompt.question_id for prompt in stratified_order(PROMPTS, 7)]
+    assert ids(run.conversations) == [prompt.question_id for prompt in PROMPTS]
+    assert run.complete
+    assert run.stopped == {}
+
+
+def test_the_order_changes_no_answer(runner: Runner) -> None:
+    plain = runner.measure(PAIR, SPLIT, SAMPLING, Load(1))
+    mixed = runner.measure(PAIR, SPLIT, SAMPLING, Load(3), order_seed=1)
+    assert [[(t.output_ids, t.acceptance) for t in c.turns] for c in plain.conversations] == [
+        [(t.output_ids, t.acceptance) for t in c.turns] for c in mixed.conversations
+    ]
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_stopped_run_says_what_it_left_out(runner: Runner, engines: list[ScriptedEngine], concurrency: int) -> None:
+    pair = replace(PAIR, engine_args={"counts": True, "slow_s": 0.001})
+    run = runner.measure(pair, SPLIT, SAMPLING, Load(concurrency), stop=After(math=3), order_seed=7)
+    assert not run.complete
+    assert run.stopped == {"math": 10}
+    first = [prompt.question_id for prompt in stratified_order(PROMPTS, 7) if prompt.category == "math"][:3]
+    assert ids(run.in_category("math")) == sorted(first)
+    assert len(run.in_category("coding")) == 10
+    assert run.counters is None
+    again = runner.measure(pair, SPLIT, SAMPLING, Load(concurrency))
+    assert again.complete
+    assert again.counters is not None
+    assert len(again.conversations) == 20
+    assert len(engines) == 1
+
+
+def test_a_category_decided_at_its_last_prompt_was_not_stopped(runner: Runner) -> None:
+    pair = replace(PAIR, engine_args={"counts": True})
+    run = runner.measure(pair, SPLIT, SAMPLING, Load(4), stop=After(math=10, coding=10))
+    assert run.complete
+    assert run.counters is not None
+
+
+def test_a_run_whose_record_is_in_the_counters_is_not_stopped(runner: Runner) -> None:
+    rule = After(math=1, coding=1)
+    pair = replace(PAIR, engine_args={"counts": True, "unsaid": True})
+    run = runner.measure(pair, SPLIT, SAMPLING, Load(4), stop=rule)
+    assert rule.sources == []
+    assert run.complete
+    assert run.counters is not None
+    assert len(run.conversations) == 20
+
+
+def test_a_rule_sees_the_records_that_the_stream_gives(runner: Runner) -> None:
+    rule = After(math=4, coding=2)
+    pair = replace(PAIR, engine_args={"silent": "records"})
+    run = runner.measure(pair, SPLIT, SAMPLING, Load(4), stop=rule, order_seed=1)
+    assert rule.sources == [AcceptanceSource.STREAM] * 6
+    assert run.stopped == {"coding": 10, "math": 10}
+    assert {c.acceptance.source for c in run.conversations if c.acceptance} == {AcceptanceSource.STREAM}
+    assert (len(run.in_category("math")), len(run.in_category("coding"))) == (4, 2)
+
+
+def test_a_target_alone_can_be_stopped(runner: Runner) -> None:
+    run = runner.measure(replace(PAIR, drafter=None), SPLIT, SAMPLING, Load(4), stop=After(math=4))
+    assert run.stopped == {"math": 10}
+
+
+def test_next_tokens_does_not_wait_for_a_start_for_ever(runner: Runner) -> None:
+    pair = replace(PAIR, engine_args={"start_s": 60})
+    started = time.monotonic()
+    with pytest.raises(EngineError, match=r"did not start within 0\.1 s"):
+        runner.next_tokens(pair, ("?",), (), (), 2, Timeouts(start_s=0.1))
+    assert time.monotonic() - started < 10
+
+
+def test_next_tokens_does_not_wait_for_an_answer_for_ever(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, engines: list[ScriptedEngine]
+) -> None:
+    async def hang(*_: object) -> tuple[tuple[int, float], ...]:
+        await asyncio.sleep(60)
+        return ()
+
+    monkeypatch.setattr(ScriptedEngine, "next_tokens", hang)
+    with pytest.raises(EngineError, match=r"not answered for 0\.1 s when asked for the most probable next tokens"):
+        runner.next_tokens(PAIR, ("?",), (), (), 2, Timeouts(silence_s=0.1))
+    assert engines[0].stopped == 1
