@@ -1,5 +1,6 @@
 """What a run is compared with: stored baselines, their files, and when two measurements are comparable."""
 
+from pytest_speedbench.baselines.calibration import Calibration
 from pytest_speedbench.baselines.fingerprint import (
     AcceptanceKey,
     Difference,
@@ -7,9 +8,11 @@ from pytest_speedbench.baselines.fingerprint import (
     acceptance_differences,
     hardware_differences,
 )
-from pytest_speedbench.baselines.schema import Baseline, PromptEntry
+from pytest_speedbench.baselines.prompts import PromptEntry
+from pytest_speedbench.baselines.schema import Baseline
 from pytest_speedbench.baselines.store import (
     baseline_path,
+    check_keeps_prompts,
     list_baselines,
     load_baseline,
     read_baseline,
@@ -19,11 +22,13 @@ from pytest_speedbench.baselines.store import (
 __all__ = [
     "AcceptanceKey",
     "Baseline",
+    "Calibration",
     "Difference",
     "HardwareKey",
     "PromptEntry",
     "acceptance_differences",
     "baseline_path",
+    "check_keeps_prompts",
     "hardware_differences",
     "list_baselines",
     "load_baseline",

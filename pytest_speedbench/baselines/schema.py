@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,72 +9,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
+from pytest_speedbench.baselines.calibration import Calibration
 from pytest_speedbench.baselines.fingerprint import AcceptanceKey, HardwareKey
+from pytest_speedbench.baselines.prompts import Name, PromptEntry, check_unique, output_sha256, prompt_entries
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures, summarize_records
 from pytest_speedbench.metrics.throughput import throughput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from pytest_speedbench.measure.run import Conversation, Run
+    from pytest_speedbench.measure.run import Run
+
+__all__ = [
+    "FORMAT",
+    "SCHEMA_VERSION",
+    "Baseline",
+    "BaselineSummary",
+    "PromptEntry",
+    "Recorded",
+    "RecordedThroughput",
+    "SummaryRow",
+    "output_sha256",
+    "prompt_entries",
+]
 
 SCHEMA_VERSION = 1
 FORMAT = "pytest-speedbench baseline"
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Name = Annotated[str, msgspec.Meta(min_length=1)]
-
 _ROUNDED_TO_DIGITS = 4
-
-
-class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One prompt's statistics, its turns pooled. See :class:`~pytest_speedbench.acceptance.AcceptanceRecord`.
-
-    Attributes:
-        id: the prompt's ``question_id``.
-        histogram: ``histogram[j]`` is the number of verify steps that accepted exactly ``j`` draft tokens, j = 0 … K.
-        prompt_sha256: hash of the first turn's rendered prompt; later turns contain replies, so they are not in it.
-        output_sha256: hash of all turns' output ids: equal hashes mean equal outputs, token for token.
-    """
-
-    id: Name
-    category: Name
-    sub_category: str
-    turns: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
-    output_tokens: Count
-    histogram: Annotated[tuple[Count, ...], msgspec.Meta(min_length=2)]
-    proposed_tokens: Count | None
-    undrafted_steps: Count | None
-    discarded_tokens: Count | None
-    prompt_sha256: Name
-    output_sha256: Name
-
-    def record(self, source: AcceptanceSource) -> AcceptanceRecord:
-        """The acceptance record these counts are.
-
-        Raises:
-            ValueError: the counts contradict each other; the prompt is named.
-        """
-        try:
-            record = AcceptanceRecord(
-                len(self.histogram) - 1,
-                self.histogram,
-                self.proposed_tokens,
-                self.undrafted_steps,
-                self.discarded_tokens,
-                source,
-            )
-        except ValueError as error:
-            raise ValueError(f"prompt {self.id!r}: {error}") from None
-        if record.discarded_tokens is not None and record.decoded_tokens is not None:
-            implied = self.turns + record.decoded_tokens - record.discarded_tokens
-            if implied != self.output_tokens:
-                raise ValueError(
-                    f"prompt {self.id!r}: {self.output_tokens} output tokens are stated, but the steps of its "
-                    f"{self.turns} turns make {implied}"
-                )
-        return record
 
 
 class SummaryRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,7 +115,10 @@ class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One stored measurement: the file ``<pair>/<split>.json``."""
+    """One stored measurement: the file ``<pair>/<split>.json``.
+
+    ``calibration`` is the variation of further runs like this one; ``None`` if there were none.
+    """
 
     format: str
     schema_version: int
@@ -165,6 +130,19 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hardware_key: HardwareKey
     recorded: Recorded
     prompts: Annotated[tuple[PromptEntry, ...], msgspec.Meta(min_length=1)]
+    calibration: Calibration | None = None
+
+    @classmethod
+    def from_runs(cls, runs: Sequence[Run], *, date: str) -> Baseline:
+        """Make a baseline of the first run, calibrated by all of them if there are several.
+
+        Raises:
+            BaselineError: the first cannot be a baseline (see :meth:`from_run`), or the others are not like it.
+        """
+        baseline = cls.from_run(runs[0], date=date)
+        if len(runs) == 1:
+            return baseline
+        return msgspec.structs.replace(baseline, calibration=Calibration.of_runs(runs, date))
 
     @classmethod
     def from_run(cls, run: Run, *, date: str) -> Baseline:
@@ -211,67 +189,26 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Where the acceptance records came from."""
         return self.acceptance_key.source or AcceptanceSource.STREAM
 
+    def records(self, prompt: PromptEntry) -> tuple[AcceptanceRecord, ...]:
+        """The records of one of the prompts over all runs, first the baseline's own; one if it is not calibrated."""
+        if self.calibration is None:
+            return (prompt.record(self.source),)
+        return self.calibration.records(prompt, self.source)
+
     def check(self) -> None:
         """Make sure that the parts agree.
 
         Raises:
-            ValueError: duplicate prompts, counts that contradict each other, or a summary that does not follow.
+            ValueError: duplicate prompts, counts that contradict each other, a summary that does not follow, or a
+                calibration that does not belong to it.
         """
-        _check_unique([prompt.id for prompt in self.prompts])
+        check_unique([prompt.id for prompt in self.prompts])
         if self.acceptance_key.source is None:
             raise ValueError("the acceptance key names no source of the acceptance records")
         if BaselineSummary.of(self.prompts, self.source) != self.summary:
             raise ValueError("the summary does not follow from the prompts; was it edited by hand?")
-
-
-def prompt_entries(run: Run) -> tuple[PromptEntry, ...]:
-    """The statistics of a run's prompts, in the split's order.
-
-    Raises:
-        BaselineError: records are missing, or counts contradict each other.
-    """
-    missing = [c.question_id for c in run.conversations if c.acceptance is None]
-    if missing:
-        raise BaselineError(
-            f"The run of {run.pair.name!r} has no acceptance record for {len(missing)} of {len(run.conversations)} "
-            f"prompts ({_some(missing)}), so it cannot become a baseline.",
-            "Turn on the engine's per-request acceptance metrics and measure again.",
-        )
-    try:
-        _check_unique([c.question_id for c in run.conversations])
-        entries = tuple(_entry(c, record) for c in run.conversations if (record := c.acceptance) is not None)
-        for entry in entries:
-            entry.record(AcceptanceSource.ENGINE)
-    except ValueError as error:
-        raise BaselineError(
-            f"The run of {run.pair.name!r} contradicts itself: {error}.",
-            "This is a fault of the engine's adapter or of the split, not of the drafter: report it.",
-        ) from error
-    return entries
-
-
-def output_sha256(conversation: Conversation) -> str:
-    """Hash of all turns' output ids."""
-    digest = hashlib.sha256()
-    for turn in conversation.turns:
-        digest.update(",".join(map(str, turn.output_ids)).encode() + b";")
-    return digest.hexdigest()
-
-
-def _entry(conversation: Conversation, record: AcceptanceRecord) -> PromptEntry:
-    return PromptEntry(
-        id=conversation.question_id,
-        category=conversation.category,
-        sub_category=conversation.sub_category,
-        turns=len(conversation.turns),
-        output_tokens=conversation.output_tokens,
-        histogram=record.histogram,
-        proposed_tokens=record.proposed_tokens,
-        undrafted_steps=record.undrafted_steps,
-        discarded_tokens=record.discarded_tokens,
-        prompt_sha256=conversation.turns[0].prompt_sha256,
-        output_sha256=output_sha256(conversation),
-    )
+        if self.calibration is not None:
+            self.calibration.check(self.prompts, self.source)
 
 
 def _summary_row(figures: AcceptanceFigures, output_tokens: int) -> SummaryRow:
@@ -287,16 +224,6 @@ def _summary_row(figures: AcceptanceFigures, output_tokens: int) -> SummaryRow:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _ROUNDED_TO_DIGITS)
-
-
-def _check_unique(ids: Iterable[str]) -> None:
-    twice = [name for name, times in Counter(ids).items() if times > 1]
-    if twice:
-        raise ValueError(f"prompt ids that occur more than once: {_some(twice)}")
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _package_version() -> str | None:

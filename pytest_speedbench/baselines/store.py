@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_speedbench.baselines.calibration import RepeatedCounts
 from pytest_speedbench.baselines.schema import FORMAT, SCHEMA_VERSION, Baseline
 from pytest_speedbench.errors import BaselineError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _RESERVED_NAMES = frozenset(
@@ -81,6 +83,20 @@ def load_baseline(folder: Path, pair: str, split: str, *, record_command: str) -
     return baseline
 
 
+def check_keeps_prompts(old: Baseline, asked: Iterable[str], shown: str) -> None:
+    """Refuse to replace a baseline, ``shown`` being its file in words, by one that lacks some of its prompts.
+
+    Raises:
+        BaselineError: not all of its prompts are asked.
+    """
+    missing = {prompt.id for prompt in old.prompts}.difference(asked)
+    if missing:
+        raise BaselineError(
+            f"The baseline {shown} has {len(missing)} prompts that this run did not ask.",
+            "Update with all prompts and categories, or remove the file first to keep a smaller baseline.",
+        )
+
+
 def write_baseline(folder: Path, baseline: Baseline) -> Path:
     """Write a baseline to its place under ``folder``; returns its path. The old file stays until the new one is whole.
 
@@ -100,7 +116,10 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
 
 
 def to_text(baseline: Baseline) -> str:
-    """The file's text: the summary first, one line per category and per prompt, so that a diff can be read."""
+    """The file's text: the summary first, one line per category and per prompt, so that a diff can be read.
+
+    A calibration stands at the end, with one line per further run and prompt that varied.
+    """
     fields = msgspec.to_builtins(baseline)
     summary, prompts = fields["summary"], fields["prompts"]
     categories = ",\n".join(f"      {_line(name)}: {_line(row)}" for name, row in summary["categories"].items())
@@ -113,7 +132,31 @@ def to_text(baseline: Baseline) -> str:
         *(_block(name, fields[name]) for name in ("throughput", "acceptance_key", "hardware_key", "recorded")),
         '  "prompts": [\n' + ",\n".join(f"    {_line(prompt)}" for prompt in prompts) + "\n  ]",
     ]
+    if baseline.calibration is not None:
+        blocks.append(_calibration(fields["calibration"]))
     return "{\n" + ",\n".join(blocks) + "\n}\n"
+
+
+def _calibration(fields: dict[str, Any]) -> str:
+    repeats = ",\n".join(_table(repeat, "      ") for repeat in fields["repeats"])
+    rounds = "null" if fields["rounds"] is None else _table(fields["rounds"], "    ").lstrip()
+    rows = [
+        *(f"    {_line(name)}: {_line(value)}" for name, value in fields.items() if name not in ("rounds", "repeats")),
+        f'    "rounds": {rounds}',
+        f'    "repeats": [\n{repeats}\n    ]',
+    ]
+    return '  "calibration": {\n' + ",\n".join(rows) + "\n  }"
+
+
+def _table(rows: dict[str, object], indent: str) -> str:
+    """An object with a line per entry."""
+    if not rows:
+        return f"{indent}{{}}"
+    return (
+        f"{indent}{{\n"
+        + ",\n".join(f"{indent}  {_line(name)}: {_line(row)}" for name, row in rows.items())
+        + f"\n{indent}}}"
+    )
 
 
 def _line(value: object) -> str:
@@ -168,8 +211,15 @@ def _json_fault(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _prompt_named(fault: str, data: dict[str, object]) -> str:
+def _prompt_named(fault: str, data: dict[str, Any]) -> str:
     """Add the prompt's id to a fault that names a prompt only by its position."""
+    place = re.search(r"\$\.calibration\.repeats\[(\d+)\]\[", fault)
+    if place:
+        for name, counts in data["calibration"]["repeats"][int(place[1])].items():
+            try:
+                msgspec.convert(counts, RepeatedCounts)
+            except msgspec.ValidationError:
+                return f"prompt {name!r}: {fault}"
     place = re.search(r"\$\.prompts\[(\d+)\]", fault)
     prompts = data.get("prompts")
     if place and isinstance(prompts, list):

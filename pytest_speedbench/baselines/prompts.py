@@ -1,0 +1,135 @@
+"""The prompts of a baseline: what is kept of each one's acceptance and output."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
+from pytest_speedbench.errors import BaselineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_speedbench.measure.run import Conversation, Run
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One prompt's statistics, its turns pooled. See :class:`~pytest_speedbench.acceptance.AcceptanceRecord`.
+
+    Attributes:
+        id: the prompt's ``question_id``.
+        histogram: ``histogram[j]`` is the number of verify steps that accepted exactly ``j`` draft tokens, j = 0 … K.
+        prompt_sha256: hash of the first turn's rendered prompt; later turns contain replies, so they are not in it.
+        output_sha256: hash of all turns' output ids: equal hashes mean equal outputs, token for token.
+    """
+
+    id: Name
+    category: Name
+    sub_category: str
+    turns: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    output_tokens: Count
+    histogram: Annotated[tuple[Count, ...], msgspec.Meta(min_length=2)]
+    proposed_tokens: Count | None
+    undrafted_steps: Count | None
+    discarded_tokens: Count | None
+    prompt_sha256: Name
+    output_sha256: Name
+
+    def record(self, source: AcceptanceSource) -> AcceptanceRecord:
+        """The acceptance record these counts are.
+
+        Raises:
+            ValueError: the counts contradict each other; the prompt is named.
+        """
+        try:
+            record = AcceptanceRecord(
+                len(self.histogram) - 1,
+                self.histogram,
+                self.proposed_tokens,
+                self.undrafted_steps,
+                self.discarded_tokens,
+                source,
+            )
+        except ValueError as error:
+            raise ValueError(f"prompt {self.id!r}: {error}") from None
+        if record.discarded_tokens is not None and record.decoded_tokens is not None:
+            implied = self.turns + record.decoded_tokens - record.discarded_tokens
+            if implied != self.output_tokens:
+                raise ValueError(
+                    f"prompt {self.id!r}: {self.output_tokens} output tokens are stated, but the steps of its "
+                    f"{self.turns} turns make {implied}"
+                )
+        return record
+
+
+def prompt_entries(run: Run) -> tuple[PromptEntry, ...]:
+    """The statistics of a run's prompts, in the split's order.
+
+    Raises:
+        BaselineError: records are missing, or counts contradict each other.
+    """
+    missing = [c.question_id for c in run.conversations if c.acceptance is None]
+    if missing:
+        raise BaselineError(
+            f"The run of {run.pair.name!r} has no acceptance record for {len(missing)} of {len(run.conversations)} "
+            f"prompts ({some(missing)}), so it cannot become a baseline.",
+            "Turn on the engine's per-request acceptance metrics and measure again.",
+        )
+    try:
+        check_unique([c.question_id for c in run.conversations])
+        entries = tuple(_entry(c, record) for c in run.conversations if (record := c.acceptance) is not None)
+        for entry in entries:
+            entry.record(AcceptanceSource.ENGINE)
+    except ValueError as error:
+        raise BaselineError(
+            f"The run of {run.pair.name!r} contradicts itself: {error}.",
+            "This is a fault of the engine's adapter or of the split, not of the drafter: report it.",
+        ) from error
+    return entries
+
+
+def output_sha256(conversation: Conversation) -> str:
+    """Hash of all turns' output ids."""
+    digest = hashlib.sha256()
+    for turn in conversation.turns:
+        digest.update(",".join(map(str, turn.output_ids)).encode() + b";")
+    return digest.hexdigest()
+
+
+def check_unique(ids: Iterable[str]) -> None:
+    """Make sure that no id occurs twice.
+
+    Raises:
+        ValueError: some do; they are named.
+    """
+    twice = [name for name, times in Counter(ids).items() if times > 1]
+    if twice:
+        raise ValueError(f"prompt ids that occur more than once: {some(twice)}")
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first few names, for a message."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def _entry(conversation: Conversation, record: AcceptanceRecord) -> PromptEntry:
+    return PromptEntry(
+        id=conversation.question_id,
+        category=conversation.category,
+        sub_category=conversation.sub_category,
+        turns=len(conversation.turns),
+        output_tokens=conversation.output_tokens,
+        histogram=record.histogram,
+        proposed_tokens=record.proposed_tokens,
+        undrafted_steps=record.undrafted_steps,
+        discarded_tokens=record.discarded_tokens,
+        prompt_sha256=conversation.turns[0].prompt_sha256,
+        output_sha256=output_sha256(conversation),
+    )
