@@ -10,8 +10,7 @@ from pytest_speedbench import Speedbench
 
 def test_no_regression(speedbench: Speedbench) -> None:
     """No category's acceptance length may have dropped by more than the tolerance."""
-    measurement = speedbench.measure()
-    measurement.assert_no_regression()
+    speedbench.assert_no_regression()
 
 
 def test_lossless(speedbench: Speedbench) -> None:

@@ -9,4 +9,4 @@ from pytest_speedbench import Speedbench
 @pytest.mark.speedbench(prompts=44)
 def test_no_regression(speedbench: Speedbench, pair: str) -> None:
     """44 prompts, four of each category: a quick look, with less power than all of them."""
-    speedbench.measure(pair=pair).assert_no_regression()
+    speedbench.assert_no_regression(pair=pair)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
+from typing import Literal
 
 from pytest_speedbench.errors import ConfigError
 
@@ -15,6 +16,16 @@ EngineArg = str | int | float | bool | None | Sequence["EngineArg"] | Mapping[st
 DEFAULT_DRAFT_LENGTH = 3
 DEFAULT_TOLERANCE = 0.01
 """The relative drop of the acceptance length that is accepted unless the user says otherwise."""
+DEFAULT_SPEED_TOLERANCE = 0.05
+"""The relative loss of a throughput or a time that is accepted unless the user says otherwise."""
+DEFAULT_FAMILY_ERROR = 0.01
+"""The probability of a false alarm in a whole run unless the user says otherwise."""
+DEFAULT_ROUNDS = 6
+LEAST_ROUNDS = 3
+"""Fewer rounds of a speed comparison give no interval worth the name."""
+
+GatePolicyName = Literal["detect", "prove"]
+"""``detect``: fail on a regression. ``prove``: fail unless no regression is shown."""
 
 
 class DrafterMethod(str, Enum):

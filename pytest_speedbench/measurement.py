@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from pytest_speedbench.baselines.fingerprint import AcceptanceKey, acceptance_differences
-from pytest_speedbench.config import Pair, Sampling
-from pytest_speedbench.errors import BaselineError, ConfigError, NotLosslessError, RegressionError
-from pytest_speedbench.gate import GatePolicy, GateResult, compare, failure_message, pair_up
+from pytest_speedbench.baselines.fingerprint import AcceptanceKey
+from pytest_speedbench.baselines.published import read_published
+from pytest_speedbench.config import DrafterMethod, Pair, Sampling
+from pytest_speedbench.errors import ConfigError, NotLosslessError, RegressionError
+from pytest_speedbench.gate import GateResult, SequentialGate, compare, pair_up
+from pytest_speedbench.gate.speed import SpeedResult, compare_speed, for_speed
+from pytest_speedbench.gate.unpaired import pairing_with_table
 from pytest_speedbench.metrics.lossless import differences
 from pytest_speedbench.metrics.summary import Summary, summarize
 from pytest_speedbench.report.entries import LosslessEntry
 from pytest_speedbench.report.gate import gate_entry
 from pytest_speedbench.report.lossless import lossless_message
 from pytest_speedbench.report.measurement import measurement_entry
+from pytest_speedbench.report.regression import with_doubts
+from pytest_speedbench.report.speed import slowdown_message, speed_entry
 from pytest_speedbench.session import dtype_of
-from pytest_speedbench.settings import Settings, Tolerance, parse_tolerance
+from pytest_speedbench.settings import Settings
+from pytest_speedbench.speed import compare_with_stored, measure_in_turn
+from pytest_speedbench.sweeps.interleaved import Speedup
+from pytest_speedbench.verdicts import Verdicts, check_comparable, name_of, policy_of
 
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_speedbench.baselines import Baseline
     from pytest_speedbench.measure.run import Run
     from pytest_speedbench.metrics.acceptance import AcceptanceFigures
     from pytest_speedbench.session import SpeedbenchSession
@@ -95,6 +103,58 @@ class Speedbench:
         sampling = _sampling(chosen.sampling, temperature, top_p, seed)
         return self._measure(replace(chosen, sampling=sampling), fresh=fresh)
 
+    def gate(
+        self,
+        split: str | None = None,
+        *,
+        pair: str | Pair | None = None,
+        baseline: str | None = None,
+        tolerance: Any = None,
+        **settings: Any,
+    ) -> GateResult:
+        """Measure as much as the verdict needs, compare with a stored baseline, and return the verdicts; never fail.
+
+        Unless ``--speedbench-sequential=off``, prompts are asked in a random order and a category is no longer asked
+        once it is decided, at the same error. A measurement that this session has made in full is used as it is, and
+        with ``--speedbench-repeat`` everything is measured so often.
+
+        Args:
+            split: as in :meth:`measure`.
+            pair: as in :meth:`measure`.
+            baseline: the pair whose baseline to compare with; the measured pair's own if left out.
+            tolerance: as in :meth:`Measurement.gate`.
+            **settings: as in :meth:`measure`.
+
+        Raises:
+            BaselineError: there is no such baseline, it is damaged, or it is not comparable with this run.
+            SpeedbenchError: something asked for does not exist, does not fit, or failed.
+        """
+        return self._gate(self._settings(split, pair, settings), baseline, tolerance).result
+
+    def assert_no_regression(
+        self,
+        split: str | None = None,
+        *,
+        pair: str | Pair | None = None,
+        baseline: str | None = None,
+        tolerance: Any = None,
+        **settings: Any,
+    ) -> None:
+        """Measure as much as the verdict needs, and fail if a category's acceptance length dropped by too much.
+
+        The arguments are those of :meth:`gate`. With ``--speedbench-update`` all is measured, the run becomes the
+        baseline if the test passes, and nothing is compared.
+
+        Raises:
+            RegressionError: a category regressed, or lacks the data to say.
+            SpeedbenchError: see :meth:`gate`.
+        """
+        chosen = self._settings(split, pair, settings)
+        if chosen.update and baseline in (None, chosen.pair.name):
+            self._measure(chosen, fresh=False).assert_no_regression()
+        else:
+            self._gate(chosen, baseline, tolerance).check()
+
     def compare(
         self, reference: str | Pair, candidate: str | Pair, split: str | None = None, **settings: Any
     ) -> Comparison:
@@ -113,14 +173,32 @@ class Speedbench:
         call = dict(extra)
         if split is not None:
             call["split"] = split
-        if isinstance(pair, str):
-            call["pair"] = pair
+        name = pair.name if isinstance(pair, Pair) else pair
+        if name is not None and (isinstance(pair, str) or name in self.pairs):
+            call["pair"] = name  # with what the project says of a pair of this name
         chosen = self._session.settings(self._session.marker(self._item), call)
         return replace(chosen, pair=pair) if isinstance(pair, Pair) else chosen
 
+    def _gate(self, settings: Settings, baseline: str | None, tolerance: Any) -> Verdicts:
+        self._session.check(settings)
+        drafter = settings.pair.drafter
+        # What suffix decoding drafts depends on the answers before, so on the order of the prompts.
+        in_order = drafter is not None and drafter.method is DrafterMethod.SUFFIX
+        if not settings.sequential or settings.repeat > 1 or in_order or self._session.measured(settings):
+            return self._measure(settings, fresh=False).compared(baseline, tolerance)
+        stored = self._session.baseline(self._item, settings, baseline or settings.pair.name)
+        planned = self._session.asked(settings).counts()
+        rule = SequentialGate(stored, planned, policy_of(settings, tolerance))
+        run = self._session.measure_until(settings, rule)
+        measurement = self._recorded(settings, run)
+        check_comparable(stored.acceptance_key, run, name_of(stored))
+        return measurement.record(rule.result(run), stored, [run])
+
     def _measure(self, settings: Settings, *, fresh: bool) -> Measurement:
         self._session.check(settings)
-        run = self._session.measure(settings, fresh=fresh)
+        return self._recorded(settings, self._session.measure(settings, fresh=fresh))
+
+    def _recorded(self, settings: Settings, run: Run) -> Measurement:
         measurement = Measurement(self._session, self._item, settings, run)
         self._session.record(self._item, measurement_entry(self._item.nodeid, run, measurement.summary))
         return measurement
@@ -169,24 +247,42 @@ class Measurement:
             raise ConfigError(f"The run has no category {name!r}.", f"It has: {', '.join(figures)}.")
         return figures[name]
 
-    def gate(self, *, baseline: str | None = None, tolerance: Any = None) -> GateResult:
+    def gate(
+        self, *, baseline: str | None = None, table: str | Path | None = None, tolerance: Any = None
+    ) -> GateResult:
         """Compare with a stored baseline and return the verdicts, without failing.
 
         Args:
             baseline: the pair whose baseline to compare with; this run's own pair if left out.
+            table: a file of published figures to compare with in place of a baseline: weaker, and labelled so.
             tolerance: as ``--speedbench-tolerance`` takes it, or a number, or a table by category.
 
         Raises:
-            BaselineError: there is no such baseline, it is damaged, or it is not comparable with this run.
+            BaselineError: there is no such baseline or file, it is damaged, or it is not comparable with this run.
         """
-        stored = self._session.baseline(self._item, self.settings, baseline or self.run.pair.name)
-        _check_comparable(stored.acceptance_key, self.run, f"the baseline of {stored.pair!r} on {stored.split!r}")
-        result = compare(pair_up(stored, self.run), _policy(self.settings.tolerance, tolerance))
-        self._session.record(self._item, gate_entry(self._item.nodeid, self.run.pair.name, result))
-        return result
+        return self.compared(baseline, tolerance, table).result
 
-    def assert_no_regression(self, *, baseline: str | None = None, tolerance: Any = None) -> None:
-        """Fail if a category's acceptance length dropped by more than the tolerance.
+    def compared(self, baseline: str | None, tolerance: Any, table: str | Path | None = None) -> Verdicts:
+        """As :meth:`gate`, with what was compared."""
+        if table is not None:
+            pairing = pairing_with_table(read_published(self._session.path(table)), self.run)
+            return self.record(compare(pairing, policy_of(self.settings, tolerance)), None, [self.run])
+        stored = self._session.baseline(self._item, self.settings, baseline or self.run.pair.name)
+        check_comparable(stored.acceptance_key, self.run, name_of(stored))
+        runs = [self.run, *self._session.repeats(self.settings, self.run)]
+        return self.record(compare(pair_up(stored, runs), policy_of(self.settings, tolerance)), stored, runs)
+
+    def record(self, result: GateResult, reference: Baseline | None, runs: Sequence[Run]) -> Verdicts:
+        """Keep verdicts for the summary."""
+        if reference is not None:
+            result = with_doubts(result, reference, self.run)
+        self._session.record(self._item, gate_entry(self._item.nodeid, self.run.pair.name, result))
+        return Verdicts(result, reference, runs)
+
+    def assert_no_regression(
+        self, *, baseline: str | None = None, table: str | Path | None = None, tolerance: Any = None
+    ) -> None:
+        """Fail if a category's acceptance length dropped by more than the tolerance. Arguments as of :meth:`gate`.
 
         With ``--speedbench-update`` this run becomes the baseline if the test passes, and nothing is compared.
 
@@ -194,10 +290,10 @@ class Measurement:
             RegressionError: a category regressed, or lacks the data to say.
             BaselineError: see :meth:`gate`.
         """
-        if self.settings.update and baseline in (None, self.run.pair.name):
+        if self.settings.update and table is None and baseline in (None, self.run.pair.name):
             self._session.stage(self._item, self.settings, self.run)
             return
-        _raise_if_failed(self.gate(baseline=baseline, tolerance=tolerance))
+        self.compared(baseline, tolerance, table).check()
 
     def assert_lossless(self, *, prompts: int | None = None, near_ties: bool = False) -> None:
         """Fail if the pair's greedy output is not the target's own, token for token.
@@ -239,6 +335,42 @@ class Measurement:
         pair, dtype = self.run.pair.name, dtype_of(target)
         raise NotLosslessError(lossless_message(pair, judged, len(found), asked_prompts, dtype, text))
 
+    def speedup(self, rounds: int | None = None) -> Speedup:
+        """How many times the Output TPS of the target alone this pair reaches, under the load of this measurement.
+
+        Both are measured in turn, ABBA, so many ``rounds`` each (the settings' if left out). Each bound of the interval
+        holds with the settings' family error.
+
+        Raises:
+            ConfigError: the pair has no drafter, is on a server that is running already, or the rounds are too few.
+        """
+        if self.run.pair.drafter is None or self.run.pair.endpoint is not None:
+            raise ConfigError(
+                f"There is no measuring {self.run.pair.name!r} with and without its drafter.",
+                "Use a pair that has one, on an engine that is started here.",
+            )
+        alone = replace(self.run.pair, name=f"{self.run.pair.model} alone", drafter=None)
+        (measured,) = measure_in_turn(self._session, self.settings, (alone, self.run.pair), rounds)
+        return Speedup.of(measured, self.settings.family_error)
+
+    def speed_gate(
+        self, rounds: int | None = None, *, baseline: str | None = None, tolerance: Any = None
+    ) -> SpeedResult:
+        """Compare the speed with a stored baseline of equal hardware, without failing.
+
+        So many ``rounds`` (the settings' if left out) are measured for it on a warm engine. Where the baseline's speed
+        is no reference, nothing is compared, and the result's note says why.
+
+        Raises:
+            BaselineError: there is no such baseline, it is damaged, or it is not comparable with this run.
+        """
+        stored = self._session.baseline(self._item, self.settings, baseline or self.run.pair.name)
+        check_comparable(stored.acceptance_key, self.run, name_of(stored))
+        policy = policy_of(self.settings, for_speed(tolerance))
+        result = compare_with_stored(self._session, self.settings, self.run, stored, rounds, policy)
+        self._session.record(self._item, speed_entry(self._item.nodeid, self.run.pair.name, result))
+        return result
+
 
 class Comparison:
     """Two measurements of the same prompts: is the candidate worse than the reference?"""
@@ -257,11 +389,15 @@ class Comparison:
         Raises:
             BaselineError: the two measurements are not comparable.
         """
+        return self._compared(tolerance).result
+
+    def _compared(self, tolerance: Any) -> Verdicts:
         reference, candidate = self.reference.run, self.candidate.run
-        _check_comparable(AcceptanceKey.of(reference), candidate, f"the measurement of {reference.pair.name!r}")
-        result = compare(pair_up(reference, candidate), _policy(self.candidate.settings.tolerance, tolerance))
+        check_comparable(AcceptanceKey.of(reference), candidate, f"the measurement of {reference.pair.name!r}")
+        result = compare(pair_up(reference, candidate), policy_of(self.candidate.settings, tolerance))
+        result = with_doubts(result, reference, candidate)
         self._session.record(self._item, gate_entry(self._item.nodeid, candidate.pair.name, result))
-        return result
+        return Verdicts(result, reference, [candidate])
 
     def assert_no_regression(self, *, tolerance: Any = None) -> None:
         """Fail if a category's acceptance length is lower than the reference's by more than the tolerance.
@@ -270,30 +406,42 @@ class Comparison:
             RegressionError: a category regressed, or lacks the data to say.
             BaselineError: the two measurements are not comparable.
         """
-        _raise_if_failed(self.gate(tolerance=tolerance))
+        self._compared(tolerance).check()
 
+    def speed(
+        self, rounds: int | None = None, *, concurrency: Sequence[int] | None = None, tolerance: Any = None
+    ) -> SpeedResult:
+        """Measure the speed of both in turn, ABBA, and return the verdicts, without failing.
 
-def _check_comparable(key: AcceptanceKey, run: Run, what: str) -> None:
-    """Refuse a comparison of unlike things. A missing record is not one: the gate names it, prompt by prompt."""
-    measured = AcceptanceKey.of(run)
-    if measured.source is None:
-        measured = msgspec.structs.replace(measured, source=key.source, draft_length=key.draft_length)
-    found = acceptance_differences(key, measured)
-    if found:
-        raise BaselineError(
-            f"This run of {run.pair.name!r} is not comparable with {what}: {'; '.join(map(str, found))}.",
-            "Measure under the same settings; after an intended change record a new baseline with --speedbench-update.",
-        )
+        Args:
+            rounds: passes over all prompts, each side; the settings' if left out.
+            concurrency: conversations at a time, one or several; the settings' if left out.
+            tolerance: as in :meth:`Measurement.gate`; a share without a name holds for every figure of the speed.
 
+        Raises:
+            ConfigError: too few rounds, or a concurrency that the prompts do not fill.
+            EngineError: an engine failed, or gave no times.
+        """
+        settings = self.candidate.settings
+        reference, candidate = self.reference.run.pair, self.candidate.run.pair
+        measured = measure_in_turn(self._session, settings, (reference, candidate), rounds, concurrency)
+        result = compare_speed(measured, policy_of(settings, for_speed(tolerance)), against=reference.name)
+        self._session.record(self._item, speed_entry(self._item.nodeid, candidate.name, result))
+        return result
 
-def _policy(settings: Tolerance, tolerance: Any) -> GatePolicy:
-    chosen = settings if tolerance is None else parse_tolerance(tolerance, "tolerance")
-    return GatePolicy(tolerance=chosen.default, by_category=chosen.by_category)
+    def assert_no_slowdown(
+        self, rounds: int | None = None, *, concurrency: Sequence[int] | None = None, tolerance: Any = None
+    ) -> None:
+        """Fail if the candidate is slower than the reference by more than the tolerance, in any figure of its speed.
 
-
-def _raise_if_failed(result: GateResult) -> None:
-    if result.failed:
-        raise RegressionError(failure_message(result))
+        Raises:
+            RegressionError: a throughput dropped or a time rose, or data to say is missing.
+            ConfigError: see :meth:`speed`.
+            EngineError: see :meth:`speed`.
+        """
+        result = self.speed(rounds, concurrency=concurrency, tolerance=tolerance)
+        if result.failed:
+            raise RegressionError(slowdown_message(self.candidate.run.pair.name, result))
 
 
 def _sampling(base: Sampling, temperature: float, top_p: float, seed: int) -> Sampling:

@@ -7,7 +7,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["text", "count", "seconds", "names", "table", "tolerance", "folder", "flag"]
+Kind = Literal[
+    "text",
+    "count",
+    "rounds",
+    "seconds",
+    "error level",
+    "names",
+    "table",
+    "tolerance",
+    "policy",
+    "folder",
+    "flag",
+    "switch",
+]
+"""How a value is read. A ``flag`` takes none on the command line, a ``switch`` takes on or off."""
 
 
 class Option:
@@ -76,11 +90,27 @@ OPTIONS: tuple[Option, ...] = (
     Option("baseline-dir", "folder", "DIR", "where baselines are kept (default: baselines)"),
     Option("update", "flag", "", "accept the figures of passing tests as the new baselines"),
     Option(
-        "tolerance",
-        "tolerance",
-        "T[,CATEGORY=T...]",
-        "largest drop of the acceptance length that is no regression, e.g. 2%% or 2%%,multilingual=5%% (default: 1%%)",
+        "repeat",
+        "count",
+        "N",
+        "measure N times (default: 1); with --speedbench-update the variation of the runs is stored in the baseline",
     ),
+    Option(
+        "tolerance",
+        "tolerance",
+        "T[,WHAT=T...]",
+        "largest loss that is no regression, by CATEGORY, METRIC or METRIC:CATEGORY, as a share or an amount, "
+        "e.g. 2%% or 2%%,multilingual=5%%,al_pooled:rag=0.1abs (default: 1%%; of speeds 5%%)",
+    ),
+    Option("policy", "policy", "detect|prove", "prove: fail unless no regression is shown (default: detect)"),
+    Option(
+        "family-error",
+        "error level",
+        "SHARE",
+        "probability that a run in which nothing regressed fails (default: 1%%)",
+    ),
+    Option("sequential", "switch", "on|off", "stop asking a category once its verdict is certain (default: on)"),
+    Option("rounds", "rounds", "N", "rounds of a speed comparison, at least 3 (default: 6)"),
 )
 
 MARKER_KEYS: tuple[str, ...] = tuple(option.key for option in OPTIONS if option.name not in ("baseline-dir", "update"))

@@ -7,15 +7,22 @@ import os
 import shlex
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
-from pytest_speedbench.baselines import Baseline, baseline_path, load_baseline, write_baseline
+from pytest_speedbench.baselines import (
+    Baseline,
+    baseline_path,
+    check_keeps_prompts,
+    load_baseline,
+    write_baseline,
+)
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, VerdictError
-from pytest_speedbench.measure import Progress, Run
+from pytest_speedbench.measure import Progress, Run, StopRule
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.metrics.lossless import Difference, Judged
 from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
@@ -39,16 +46,18 @@ from pytest_speedbench.splits import Split, load_split, select
 MOST_JUDGED = 20
 """Differing outputs whose logits are looked at; each costs one more request."""
 _RANKED_TOKENS = 20
+ORDER_SEED = 1
+"""Of the order in which prompts are asked where a gate may stop early."""
 
 _TEST = pytest.StashKey["_Test"]()
 
 
 class _Test:
-    """What one test measured, and the baselines it would write if it passes."""
+    """What one test measured, and the baselines it would write if it passes, each with a note for the summary."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.staged: list[tuple[Path, Baseline]] = []
+        self.staged: list[tuple[Path, Baseline, str]] = []
         self.passed = False
 
 
@@ -62,6 +71,7 @@ class SpeedbenchSession:
         self._runner: Runner | None = None
         self._splits: dict[str, Split] = {}
         self._runs: dict[tuple[object, ...], Run] = {}
+        self._repeats: dict[tuple[object, ...], list[Run]] = {}
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> SpeedbenchSession:
@@ -77,13 +87,13 @@ class SpeedbenchSession:
 
     def settings(self, marker: Mapping[str, Any] | None = None, call: Mapping[str, Any] | None = None) -> Settings:
         """The settings in force: project, marker, environment, command line, the call's own arguments."""
-        layers = [self.project.defaults]
+        layers: list[Layer] = []
         if marker:
             layers.append(read_layer("the speedbench marker", marker))
         layers.extend(self._outside)
         if call:
             layers.append(read_layer("the call", call))
-        return resolve(layers, self.project.pairs)
+        return resolve(self.project, layers)
 
     def marker(self, item: pytest.Item) -> dict[str, Any]:
         """What the test's ``speedbench`` markers say, the closest one first.
@@ -131,7 +141,7 @@ class SpeedbenchSession:
         """
         self.asked(settings)
         categories = self.split(settings.split).categories
-        for category in settings.tolerance.by_category:
+        for category in settings.tolerance.categories:
             if category not in categories:
                 raise ConfigError(
                     f"A tolerance is given for {category!r}, but the split {settings.split!r} has no such category.",
@@ -166,9 +176,13 @@ class SpeedbenchSession:
     def split(self, name: str) -> Split:
         """A split by name or path (relative to the project's root), loaded once."""
         if name not in self._splits:
-            file = self._config.rootpath / name
+            file = self.path(name)
             self._splits[name] = load_split(str(file) if file.exists() else name)
         return self._splits[name]
+
+    def path(self, name: str | Path) -> Path:
+        """A file of the project: relative names are relative to its root."""
+        return self._config.rootpath / name
 
     def asked(self, settings: Settings) -> Split:
         """The prompts that these settings ask."""
@@ -176,16 +190,61 @@ class SpeedbenchSession:
 
     def measure(self, settings: Settings, *, fresh: bool = False) -> Run:
         """Measure, or return the run that was measured with equal settings before, unless ``fresh``."""
+        key = self._key(settings)
+        if fresh or key not in self._runs:
+            if settings.update and settings.repeat > 1:
+                self._warm_up(settings)
+            self._runs[key] = self._ask(settings)
+        return self._runs[key]
+
+    def measured(self, settings: Settings) -> Run | None:
+        """The run that was measured with equal settings before; ``None`` if there is none."""
+        return self._runs.get(self._key(settings))
+
+    def measure_until(self, settings: Settings, rule: StopRule) -> Run:
+        """Measure in a random order until a rule has decided every category.
+
+        The order is the same in every session, so that a decision can be repeated.
+        """
+        run = self._ask(settings, stop=rule)
+        if run.complete:
+            self._runs[self._key(settings)] = run
+        return run
+
+    def repeats(self, settings: Settings, run: Run) -> list[Run]:
+        """The further runs like ``run``, ``settings.repeat`` in all with it; each is measured once a session."""
+        settings = replace(settings, pair=run.pair, sampling=run.sampling, load=run.load)
+        further = self._repeats.setdefault(self._key(settings), [])
+        while len(further) < settings.repeat - 1:
+            further.append(self._ask(settings, f", run {len(further) + 2} of {settings.repeat}"))
+        return further[: settings.repeat - 1]
+
+    def _key(self, settings: Settings) -> tuple[object, ...]:
         split = self.asked(settings)
         ids = tuple(prompt.question_id for prompt in split.prompts)
-        key = (settings.pair, split.sha256, ids, settings.sampling, settings.load)
-        if fresh or key not in self._runs:
-            title = f"speedbench: {settings.pair.name} on {split.name}"
-            with self._progress(title, len(split)) as report:
-                self._runs[key] = self.runner.measure(
-                    settings.pair, split, settings.sampling, settings.load, report, settings.timeouts
-                )
-        return self._runs[key]
+        return settings.pair, split.sha256, ids, settings.sampling, settings.load
+
+    def _warm_up(self, settings: Settings) -> None:
+        """Keep the engine's first use out of the speeds that a calibration stores."""
+        from pytest_speedbench.sweeps.draft_length import WARM_UP_PROMPTS
+
+        split = self.asked(settings)
+        part = replace(split, prompts=split.prompts[: max(WARM_UP_PROMPTS, settings.load.concurrency)])
+        self.runner.measure(settings.pair, part, settings.sampling, settings.load, None, settings.timeouts)
+
+    def _ask(self, settings: Settings, which: str = "", stop: StopRule | None = None) -> Run:
+        split = self.asked(settings)
+        with self._progress(f"speedbench: {settings.pair.name} on {split.name}{which}", len(split)) as report:
+            return self.runner.measure(
+                settings.pair,
+                split,
+                settings.sampling,
+                settings.load,
+                report,
+                settings.timeouts,
+                stop=stop,
+                order_seed=None if stop is None else ORDER_SEED,
+            )
 
     def baseline(self, item: pytest.Item, settings: Settings, pair: str) -> Baseline:
         """The stored baseline of a pair on the settings' split; its reading is noted for the summary."""
@@ -197,7 +256,7 @@ class SpeedbenchSession:
         return load_baseline(folder, pair, split, record_command=self._record_command())
 
     def stage(self, item: pytest.Item, settings: Settings, run: Run) -> None:
-        """Keep a run to become the baseline if its test passes.
+        """Keep a run to become the baseline if its test passes; with ``settings.repeat`` further runs calibrate it.
 
         Raises:
             BaselineError: the run cannot be a baseline, or it would replace one of more prompts.
@@ -208,13 +267,10 @@ class SpeedbenchSession:
         path = baseline_path(folder, new.pair, new.split)
         if path.is_file() and len(run.conversations) < run.split.prompts:
             old = load_baseline(folder, new.pair, new.split, record_command=self._record_command())
-            missing = {prompt.id for prompt in old.prompts} - {prompt.id for prompt in new.prompts}
-            if missing:
-                raise BaselineError(
-                    f"The baseline {self._shown(path)} has {len(missing)} prompts that this run did not ask.",
-                    "Update with all prompts and categories, or remove the file first to keep a smaller baseline.",
-                )
-        _test(item).staged.append((folder, new))
+            check_keeps_prompts(old, [prompt.id for prompt in new.prompts], self._shown(path))
+        if settings.repeat > 1:
+            new = Baseline.from_runs([run, *self.repeats(settings, run)], date=date)
+        _test(item).staged.append((folder, new, self._calibration_note(folder, new)))
 
     def record(self, item: pytest.Item, entry: Entry) -> None:
         """Keep an entry for the summary, and a measurement's figures as properties of the test for other reports."""
@@ -231,9 +287,9 @@ class SpeedbenchSession:
         """Write the baselines that a passing test staged."""
         test = _test(item)
         if test.passed:
-            for folder, baseline in test.staged:
+            for folder, baseline, note in test.staged:
                 path = write_baseline(folder, baseline)
-                test.entries.append(BaselineEntry(item.nodeid, self._shown(path), "written"))
+                test.entries.append(BaselineEntry(item.nodeid, self._shown(path), "written", note))
 
     def finish_report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report its entries; show a user's mistake or a regression as words, not as a traceback."""
@@ -256,7 +312,9 @@ class SpeedbenchSession:
         for difference in found[:MOST_JUDGED]:
             turns = prompts[difference.question_id].turns[: difference.turn + 1]
             replies = [turn.output_ids for turn in answers[difference.question_id].turns[: difference.turn]]
-            ranked = self.runner.next_tokens(target.pair, turns, replies, difference.common_ids, _RANKED_TOKENS)
+            ranked = self.runner.next_tokens(
+                target.pair, turns, replies, difference.common_ids, _RANKED_TOKENS, settings.timeouts
+            )
             judged.append(Judged.of(difference, dict(ranked) if ranked is not None else None, dtype))
         return tuple(judged)
 
@@ -283,8 +341,19 @@ class SpeedbenchSession:
             stored = load_baseline(folder, pair, split, record_command=self._record_command())
         except BaselineError as error:
             return error.problem
-        tolerance = settings.tolerance.default
-        return f"baseline {self._shown(path)} of {stored.recorded.date}, tolerance {tolerance:.1%}"
+        return f"baseline {self._shown(path)} of {stored.recorded.date}, tolerance {settings.tolerance}"
+
+    def _calibration_note(self, folder: Path, new: Baseline) -> str:
+        """What the summary says of the calibration of a baseline about to be written; empty if there never was one."""
+        if new.calibration is not None:
+            return f"calibrated by {new.calibration.runs} runs"
+        try:
+            old = load_baseline(folder, new.pair, new.split, record_command=self._record_command()).calibration
+        except BaselineError:  # nothing readable is replaced
+            return ""
+        if old is None:
+            return ""
+        return f"the calibration of the replaced one is dropped; --speedbench-repeat={old.runs} makes a new one"
 
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(self._config.rootpath)) if path.is_relative_to(self._config.rootpath) else str(path)

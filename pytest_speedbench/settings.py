@@ -1,31 +1,35 @@
 """Options, environment, marker and ``[tool.speedbench]`` become one frozen :class:`Settings`, here and only here.
 
 From weakest to strongest: built-in defaults, ``[tool.speedbench]``, the test's marker, ``SPEEDBENCH_*`` variables, the
-command line. Arguments that a test passes in code are stronger still: the test means exactly them.
+command line. Arguments that a test passes in code are stronger still: the test means exactly them. The tolerance's
+rules are merged one by one; those of the split, then those of the pair, come between the project's and the marker's.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from pytest_speedbench.config import (
     DEFAULT_DRAFT_LENGTH,
-    DEFAULT_TOLERANCE,
+    DEFAULT_FAMILY_ERROR,
+    DEFAULT_ROUNDS,
     Drafter,
     EngineArg,
+    GatePolicyName,
     Load,
     Pair,
     Sampling,
     Timeouts,
 )
 from pytest_speedbench.errors import ConfigError, closest
-from pytest_speedbench.options import OPTIONS, Kind, Option
+from pytest_speedbench.options import OPTIONS, Option
+from pytest_speedbench.readers import read_value
+from pytest_speedbench.tolerance import Tolerance, parse_tolerance
 
 DEFAULT_PAIR = "tiny-eagle3"
 DEFAULT_SPLIT = "mini"
@@ -46,24 +50,31 @@ _BUNDLED_ARGS: Mapping[str, Mapping[str, EngineArg]] = MappingProxyType(
         "vllm-serve": MappingProxyType({"dtype": "float32", "enforce_eager": True}),
     }
 )
-_PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args", "python", "endpoint")
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """The largest relative drop of a category's acceptance length that is no regression, 0 ≤ drop < 1."""
-
-    default: float = DEFAULT_TOLERANCE
-    by_category: Mapping[str, float] = field(default_factory=dict)
-
-    def of(self, category: str) -> float:
-        """The tolerance of one category."""
-        return self.by_category.get(category, self.default)
+_PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args", "python", "endpoint", "tolerance")
+_SPLIT_KEYS = ("tolerance",)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that one measurement and its gate need to know."""
+    """All that one measurement and its gate need to know.
+
+    Attributes:
+        pair: what is measured.
+        split: name or file of the prompts.
+        categories: the only ones asked; ``None`` for all.
+        prompts: how many are asked; ``None`` for all.
+        load: conversations at a time.
+        sampling: how the target picks tokens, and the output limit.
+        baseline_dir: where baselines are kept.
+        update: whether passing tests write theirs.
+        tolerance: how large a loss is accepted.
+        policy: whether a verdict that is neither fails.
+        family_error: the probability that a run in which nothing regressed fails, 0 < share < 0.5.
+        sequential: whether a category is asked no further once its verdict is certain.
+        repeat: how often the prompts are measured, at least 1.
+        rounds: of a speed comparison, at least 3.
+        timeouts: how long an engine may keep us waiting.
+    """
 
     pair: Pair
     split: str
@@ -74,6 +85,11 @@ class Settings:
     baseline_dir: Path
     update: bool
     tolerance: Tolerance
+    policy: GatePolicyName
+    family_error: float
+    sequential: bool
+    repeat: int
+    rounds: int
     timeouts: Timeouts
 
 
@@ -107,7 +123,7 @@ def read_layer(source: str, raw: Mapping[str, Any]) -> Layer:
     for key, value in raw.items():
         if key not in _BY_KEY:
             raise ConfigError(f"There is no setting {key!r} ({source}).", did_you_mean(key, _BY_KEY))
-        values[key] = _convert(_BY_KEY[key], value, Layer(source, {}).name(key))
+        values[key] = read_value(_BY_KEY[key].kind, value, Layer(source, {}).name(key))
     return Layer(source, MappingProxyType(values))
 
 
@@ -132,10 +148,19 @@ def read_environment(environ: Mapping[str, str]) -> Layer:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What ``[tool.speedbench]`` says: default settings and named pairs."""
+    """What ``[tool.speedbench]`` says.
+
+    Attributes:
+        defaults: settings of every measurement.
+        pairs: the named pairs, the bundled ones among them.
+        pair_tolerances: by the pair's name. Not part of a pair: equal pairs share an engine, however they are gated.
+        split_tolerances: by the split's name or file, as the split is asked for.
+    """
 
     defaults: Layer
     pairs: Mapping[str, Pair]
+    pair_tolerances: Mapping[str, Tolerance]
+    split_tolerances: Mapping[str, Tolerance]
 
 
 def read_project_file(path: Path) -> dict[str, Any]:
@@ -166,13 +191,45 @@ def read_project(table: Mapping[str, Any]) -> Project:
         ConfigError: unknown keys, wrong kinds, incomplete pairs.
     """
     raw = dict(table)
-    pairs = raw.pop("pairs", {})
-    if not isinstance(pairs, Mapping) or not all(isinstance(pair, Mapping) for pair in pairs.values()):
+    pairs, splits = _tables(raw, "pairs"), _tables(raw, "splits")
+    return Project(
+        read_layer("[tool.speedbench]", raw),
+        MappingProxyType({**bundled_pairs(), **{name: _read_pair(name, pair) for name, pair in pairs.items()}}),
+        _tolerances("pairs", pairs),
+        _tolerances("splits", {name: _checked_split(name, split) for name, split in splits.items()}),
+    )
+
+
+def _tables(raw: dict[str, Any], key: str) -> Mapping[str, Mapping[str, Any]]:
+    """Take the named tables under one key out of the project's table."""
+    tables = raw.pop(key, {})
+    if not isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables.values()):
         raise ConfigError(
-            "pairs in [tool.speedbench] is not a table of tables.", "Write each pair as [tool.speedbench.pairs.NAME]."
+            f"{key} in [tool.speedbench] is not a table of tables.",
+            f"Write each {key.removesuffix('s')} as [tool.speedbench.{key}.NAME].",
         )
-    named = {name: _read_pair(name, pair) for name, pair in pairs.items()}
-    return Project(read_layer("[tool.speedbench]", raw), MappingProxyType({**bundled_pairs(), **named}))
+    return tables
+
+
+def _tolerances(key: str, tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Tolerance]:
+    return MappingProxyType(
+        {
+            name: parse_tolerance(table["tolerance"], f"tolerance in [tool.speedbench.{key}.{name}]")
+            for name, table in tables.items()
+            if "tolerance" in table
+        }
+    )
+
+
+def _checked_split(name: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
+    for key in table:
+        if key not in _SPLIT_KEYS:
+            raise ConfigError(
+                f"There is no setting {key!r} in [tool.speedbench.splits.{name}].",
+                f"{did_you_mean(key, _SPLIT_KEYS)} A file's name stands in quotes: "
+                '[tool.speedbench.splits."FILE.jsonl"].',
+            )
+    return table
 
 
 def bundled_pairs() -> dict[str, Pair]:
@@ -199,12 +256,37 @@ def bundled_pairs() -> dict[str, Pair]:
     }
 
 
-def resolve(layers: Sequence[Layer], pairs: Mapping[str, Pair]) -> Settings:
-    """Merge layers, weakest first, into settings.
+def resolve(project: Project, closer: Sequence[Layer]) -> Settings:
+    """Merge the project's defaults and closer layers, weakest first, into settings.
 
     Raises:
         ConfigError: contradictory options, an unknown pair, a drafter that cannot be read.
     """
+    merged = _merge((project.defaults, *closer))
+    pair, split = _resolve_pair(merged, project.pairs), merged.get("split", DEFAULT_SPLIT)
+    return Settings(
+        pair=pair,
+        split=split,
+        categories=merged.get("categories"),
+        prompts=merged.get("prompts"),
+        load=Load(merged.get("concurrency", 1)),
+        sampling=Sampling(merged.get("max_tokens", DEFAULT_MAX_OUTPUT_TOKENS)),
+        baseline_dir=merged.get("baseline_dir", Path("baselines")),
+        update=merged.get("update", False),
+        tolerance=_resolve_tolerance(project, closer, split, pair.name),
+        policy=merged.get("policy", "detect"),
+        family_error=merged.get("family_error", DEFAULT_FAMILY_ERROR),
+        sequential=merged.get("sequential", True),
+        repeat=merged.get("repeat", 1),
+        rounds=merged.get("rounds", DEFAULT_ROUNDS),
+        timeouts=Timeouts(
+            merged.get("start_timeout", DEFAULT_TIMEOUTS.start_s),
+            merged.get("silence_timeout", DEFAULT_TIMEOUTS.silence_s),
+        ),
+    )
+
+
+def _merge(layers: Sequence[Layer]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     weak_engine = False
     for layer in layers:
@@ -227,21 +309,21 @@ def resolve(layers: Sequence[Layer], pairs: Mapping[str, Pair]) -> Settings:
         engine_args = {**merged.get("engine_args", {}), **layer.values.get("engine_args", {})}
         merged.update(layer.values)
         merged["engine_args"] = engine_args
-    return Settings(
-        pair=_resolve_pair(merged, pairs),
-        split=merged.get("split", DEFAULT_SPLIT),
-        categories=merged.get("categories"),
-        prompts=merged.get("prompts"),
-        load=Load(merged.get("concurrency", 1)),
-        sampling=Sampling(merged.get("max_tokens", DEFAULT_MAX_OUTPUT_TOKENS)),
-        baseline_dir=merged.get("baseline_dir", Path("baselines")),
-        update=merged.get("update", False),
-        tolerance=merged.get("tolerance", Tolerance()),
-        timeouts=Timeouts(
-            merged.get("start_timeout", DEFAULT_TIMEOUTS.start_s),
-            merged.get("silence_timeout", DEFAULT_TIMEOUTS.silence_s),
-        ),
-    )
+    return merged
+
+
+def _resolve_tolerance(project: Project, closer: Sequence[Layer], split: str, pair: str) -> Tolerance:
+    sources = [
+        project.defaults.values.get("tolerance"),
+        project.split_tolerances.get(split),
+        project.pair_tolerances.get(pair),
+        *(layer.values.get("tolerance") for layer in closer),
+    ]
+    chosen = Tolerance()
+    for given in sources:
+        if given is not None:
+            chosen = chosen.overridden_by(given)
+    return chosen
 
 
 def _refuse_contradictions(layer: Layer) -> None:
@@ -321,10 +403,10 @@ def _read_pair(name: str, table: Mapping[str, Any]) -> Pair:
     for key in ("engine", "model", "drafter", "python", "endpoint"):
         if key in table and (not isinstance(table[key], str) or not table[key]):
             raise ConfigError(f"{key} in {where} is {table[key]!r}.", "Give a text that is not empty.")
-    engine_args = _table(table.get("engine_args", {}), f"engine_args in {where}")
+    engine_args = read_value("table", table.get("engine_args", {}), f"engine_args in {where}")
     length = DEFAULT_DRAFT_LENGTH
     if "draft_length" in table:
-        length = _count(table["draft_length"], f"draft_length in {where}")
+        length = read_value("count", table["draft_length"], f"draft_length in {where}")
     text = table.get("drafter", "none")
     if text == "none" and "draft_length" in table:
         raise ConfigError(f"{where} has a draft_length but no drafter.", "Add a drafter or remove the draft_length.")
@@ -337,146 +419,6 @@ def _read_pair(name: str, table: Mapping[str, Any]) -> Pair:
         python=table.get("python"),
         endpoint=table.get("endpoint"),
     )
-
-
-def _convert(option: Option, value: Any, name: str) -> Any:
-    return _READERS[option.kind](value, name)
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{name} is {value!r}.", "Give a text that is not empty.")
-    return value.strip()
-
-
-def _folder(value: Any, name: str) -> Path:
-    return value if isinstance(value, Path) else Path(_text(value, name))
-
-
-def _count(value: Any, name: str) -> int:
-    if isinstance(value, str):
-        try:
-            value = int(value)
-        except ValueError:
-            raise ConfigError(
-                f"{name} is {value!r}, which is no whole number.", "Give a number of at least 1."
-            ) from None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{name} is {value!r}.", "Give a whole number of at least 1.")
-    return value
-
-
-def _seconds(value: Any, name: str) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if isinstance(value, bool) or not 0 < seconds < float("inf"):
-        raise ConfigError(f"{name} is {value!r}.", "Give a number of seconds above 0.")
-    return seconds
-
-
-def _table(value: Any, name: str) -> dict[str, EngineArg]:
-    if isinstance(value, str):
-        value = _parse_table(value, name)
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ConfigError(f"{name} is no table.", "Write NAME=VALUE,NAME=VALUE or { name = value }.")
-    return dict(value)
-
-
-def _parse_table(text: str, name: str) -> Any:
-    """A JSON object, or ``NAME=VALUE`` pairs whose values are JSON where they can be and else text."""
-    if text.lstrip().startswith("{"):
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise ConfigError(f"{name} is no JSON object: {error}.", "Mend it, or write NAME=VALUE pairs.") from None
-    values: dict[str, Any] = {}
-    for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(
-                f"{name} holds {part!r}, which names no value.",
-                "Write NAME=VALUE,NAME=VALUE; give values with commas in them as a JSON object.",
-            )
-        try:
-            values[key.strip()] = json.loads(value)
-        except ValueError:
-            values[key.strip()] = value.strip()
-    return values
-
-
-def _flag(value: Any, name: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
-    raise ConfigError(f"{name} is {value!r}.", "Give true or false.")
-
-
-def _names(value: Any, name: str) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
-        raise ConfigError(f"{name} is {value!r}.", "Give names, separated by commas.")
-    names = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
-    if not names:
-        raise ConfigError(f"{name} names nothing.", "Give at least one name, or leave it out for all.")
-    return names
-
-
-def parse_tolerance(value: Any, name: str) -> Tolerance:
-    """Read ``"2%"``, ``0.02``, ``"2%,multilingual=5%"`` or a table ``{default = "2%", multilingual = "5%"}``.
-
-    Raises:
-        ConfigError: it cannot be read, or a share is not in [0, 1).
-    """
-    if isinstance(value, Tolerance):
-        return value
-    parts: list[tuple[str, Any]]
-    if isinstance(value, Mapping):
-        parts = list(value.items())
-    elif isinstance(value, str):
-        parts = [
-            ("default" if "=" not in part else part.split("=")[0].strip(), part.split("=")[-1])
-            for part in value.split(",")
-        ]
-    else:
-        parts = [("default", value)]
-    shares = {category: _share(share, name) for category, share in parts}
-    if len(shares) != len(parts):
-        raise ConfigError(f"{name} gives two tolerances for one category.", "Give each category once.")
-    default = shares.pop("default", DEFAULT_TOLERANCE)
-    return Tolerance(default, MappingProxyType(shares))
-
-
-_READERS: Mapping[Kind, Callable[[Any, str], Any]] = {
-    "text": _text,
-    "count": _count,
-    "seconds": _seconds,
-    "names": _names,
-    "table": _table,
-    "tolerance": parse_tolerance,
-    "folder": _folder,
-    "flag": _flag,
-}
-
-
-def _share(value: Any, name: str) -> float:
-    problem = ConfigError(
-        f"{name} holds {value!r}, which is no tolerance.",
-        "Write a share such as 2% or 0.02, at least 0 and below 100%.",
-    )
-    if isinstance(value, bool):
-        raise problem
-    try:
-        text = str(value).strip()
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        raise problem from None
-    if not 0 <= share < 1:
-        raise problem
-    return share
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

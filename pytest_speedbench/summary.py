@@ -14,6 +14,7 @@ from pytest_speedbench.report.entries import (
     MeasurementEntry,
     from_plain,
 )
+from pytest_speedbench.report.speed import SpeedEntry, speed_lines
 from pytest_speedbench.report.terminal import gate_lines, lossless_line, measurement_lines
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def write_summary(
             lines = [*gate_lines(entry, width=width, colour=colour), ""]
         elif isinstance(entry, LosslessEntry):
             lines = [lossless_line(entry)]
+        elif isinstance(entry, SpeedEntry):
+            lines = [*speed_lines(entry), ""]
         for line in lines:
             reporter.write_line(line)
     _write_baselines(reporter, config, [e for e in entries if isinstance(e, BaselineEntry)], baseline_dir)
@@ -59,8 +62,8 @@ def _without_repeats(entries: list[Entry]) -> list[Entry]:
 def _write_baselines(
     reporter: TerminalReporter, config: pytest.Config, entries: list[BaselineEntry], folder: Path
 ) -> None:
-    for path in sorted({entry.path for entry in entries if entry.action == "written"}):
-        reporter.write_line(f"baseline written: {path}", green=True)
+    for path, note in sorted({(entry.path, entry.note) for entry in entries if entry.action == "written"}):
+        reporter.write_line(f"baseline written: {path}" + (f" ({note})" if note else ""), green=True)
     used = {(config.rootpath / entry.path).resolve() for entry in entries}
     unused = [path for path in list_baselines(config.rootpath / folder) if path.resolve() not in used]
     if unused and not _narrowed(config):

@@ -6,6 +6,7 @@ its output; how much it "accepts" is set by the pair's engine arguments:
 
     accept      chance that a draft token is accepted (default 0.6)
     weak        a category that is accepted at ``weak_accept`` instead; the category is read off the request's id
+    jitter      share of the calls whose steps are drawn anew, so that runs differ as a noisy engine's do
     lossy       a request id whose output differs when there is a drafter
     margin      by how much, in nats, the target prefers its own token there; without it the engine cannot say
     silent      give no acceptance record: "records", or "steps" to emit the decoded tokens all together as well
@@ -137,13 +138,17 @@ class ScriptedEngine:
             raise TypeError(f"{name} must be a number")
         return value
 
+    def _jitter(self) -> tuple[int, ...]:
+        """What makes this call's draws its own, for the share of calls that jitter."""
+        return (self._requests,) if _random("jitter", self._requests).random() < self._number("jitter") else ()
+
     def _steps(self, request: Request) -> list[VerifyStep]:
         args, drafter = self._pair.engine_args, self._pair.drafter
         length = drafter.draft_length if drafter else 0
         chance = self._number("accept", 0.6)
         if args.get("weak") and request.request_id.startswith(str(args["weak"])):
             chance = self._number("weak_accept", 0.1)
-        draw = _random("steps", request.request_id, args.get("noise"))
+        draw = _random("steps", request.request_id, args.get("noise"), *self._jitter())
         steps = []
         for _ in range(request.sampling.max_output_tokens):
             accepted = 0

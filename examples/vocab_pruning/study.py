@@ -30,6 +30,7 @@ from pytest_speedbench.report.progress import progress_log
 from pytest_speedbench.report.vocabulary import vocabulary_json
 from pytest_speedbench.settings import Settings
 from pytest_speedbench.sweeps.vocabulary import judge, sweep_vocabulary
+from pytest_speedbench.tolerance import parse_tolerance
 
 HERE = Path(__file__).parent
 PRUNED = "bundled:eagle3-pruned"
@@ -62,7 +63,7 @@ def measure_all(settings: Settings, out: Path) -> None:
         (out / "pruned_head.json").write_bytes(vocabulary_json(shipped))
         for name, sizes in SWEEPS.items():
             counts = load_counts(HERE / "counts" / f"{name}.json", target)
-            policy = GatePolicy(tolerance=TOLERANCE)
+            policy = GatePolicy(parse_tolerance(TOLERANCE, "tolerance"))
             sweep = sweep_vocabulary(measure, settings.pair, sizes, counts, Path(heads) / name, policy)
             (out / f"sweep_{name}.json").write_bytes(vocabulary_json(sweep))
 

@@ -12,6 +12,7 @@ from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.gate import GatePolicy, Verdict
 from pytest_speedbench.pruning import draft_vocabulary, load_counts, outside_by_category
 from pytest_speedbench.sweeps.vocabulary import sweep_vocabulary
+from pytest_speedbench.tolerance import parse_tolerance
 
 FULL, PRUNED, PRUNED_HEAD = "tiny-eagle3", "tiny-eagle3-pruned", "bundled:eagle3-pruned"
 TARGET = "bundled:target"
@@ -46,7 +47,7 @@ def test_which_vocabulary_is_enough_for_whom(speedbench: Speedbench, tmp_path: P
         return speedbench.measure(pair=pair).run
 
     counts = load_counts(COUNTS, open_checkpoint(TARGET, download=True).folder)
-    policy = GatePolicy(tolerance=0.05)
+    policy = GatePolicy(parse_tolerance(0.05, "tolerance"))
     sweep = sweep_vocabulary(measure, speedbench.pairs[FULL], [512, 1280], counts, tmp_path, policy)
     shown = {row.name: row.smallest_shown for row in sweep.rows}
     assert shown["coding"] == 1280

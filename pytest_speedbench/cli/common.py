@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_speedbench.errors import ConfigError
-from pytest_speedbench.options import OPTIONS
+from pytest_speedbench.options import OPTIONS, Option
 
 if TYPE_CHECKING:
     from pytest_speedbench.settings import Settings
     from pytest_speedbench.splits import Split
 
-_GATE_OPTIONS = ("baseline-dir", "update", "tolerance")
+_GATE_OPTIONS = (
+    "baseline-dir",
+    "update",
+    "repeat",
+    "tolerance",
+    "policy",
+    "family-error",
+    "sequential",
+    "rounds",
+)
 
 
 def add_measurement_options(parser: argparse.ArgumentParser, *, without: Collection[str] = ()) -> None:
@@ -31,13 +40,24 @@ def add_measurement_options(parser: argparse.ArgumentParser, *, without: Collect
         "What is left out comes from SPEEDBENCH_… variables, then from [tool.speedbench] in ./pyproject.toml.",
     )
     for option in OPTIONS:
-        if option.name in _GATE_OPTIONS or option.name in without:
-            continue
-        text = option.help.replace("--speedbench-", "--")
-        if option.kind == "flag":
-            group.add_argument(f"--{option.name}", dest=option.dest, action="store_true", default=None, help=text)
-        else:
-            group.add_argument(f"--{option.name}", dest=option.dest, metavar=option.metavar, default=None, help=text)
+        if option.name not in _GATE_OPTIONS and option.name not in without:
+            _add(group, option)
+
+
+def add_gate_options(parser: argparse.ArgumentParser) -> None:
+    """Add the plugin's options that say with what a measurement is compared, and what counts as worse."""
+    group = parser.add_argument_group("how it is judged")
+    for option in OPTIONS:
+        if option.name in ("baseline-dir", "tolerance", "policy", "family-error"):
+            _add(group, option)
+
+
+def _add(group: argparse._ArgumentGroup, option: Option) -> None:
+    text = option.help.replace("--speedbench-", "--")
+    if option.kind == "flag":
+        group.add_argument(f"--{option.name}", dest=option.dest, action="store_true", default=None, help=text)
+    else:
+        group.add_argument(f"--{option.name}", dest=option.dest, metavar=option.metavar, default=None, help=text)
 
 
 def add_json_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -62,8 +82,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
     project = read_project(read_project_file(Path("pyproject.toml")))
     given = {o.key: value for o in OPTIONS if (value := getattr(arguments, o.dest, None)) is not None}
-    layers = [project.defaults, read_environment(os.environ), read_layer(COMMAND_LINE, given)]
-    return resolve(layers, project.pairs)
+    return resolve(project, (read_environment(os.environ), read_layer(COMMAND_LINE, given)))
 
 
 def asked(settings: Settings) -> Split:

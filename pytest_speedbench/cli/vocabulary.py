@@ -86,13 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     counts = load_counts(arguments.counts, open_checkpoint(settings.pair.model, download=True).folder)
     if arguments.save_counts is not None:
         write_counts(counts, arguments.save_counts)
-    policy = GatePolicy(settings.tolerance.default, settings.tolerance.by_category)
+    policy = GatePolicy(settings.tolerance, settings.family_error)
     with ExitStack() as stack:
         runner = stack.enter_context(Runner())
 
         def measure(pair: Pair) -> Run:
             with progress_log(to_stderr, f"speedbench: {pair.name}") as report:
-                return runner.measure(pair, split, settings.sampling, settings.load, report)
+                return runner.measure(pair, split, settings.sampling, settings.load, report, settings.timeouts)
 
         folder = arguments.heads or _scratch(stack)
         result = sweep_vocabulary(measure, settings.pair, arguments.sizes, counts, folder, policy)

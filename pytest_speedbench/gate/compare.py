@@ -1,28 +1,63 @@
 """From pairs of prompts to verdicts.
 
-The family that the error level holds over is every category plus all prompts together. The overall row is in it because
-a small drop everywhere shows there before any one category can show it; it costs each category next to nothing. Its
-null hypothesis follows from theirs: if every category's drop is within its tolerance, so is the overall one.
+The family that the error level holds over is every gated figure of every category and of all prompts together. The
+overall row is in it because a small drop everywhere shows there before any one category can show it. Both acceptance
+lengths are in it because they answer different questions, and because the pooled one has the smaller error where
+prompts are of unequal length: long answers hold more steps.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
-from statistics import fmean
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.gate.statistics import MIN_PROMPTS, RatioTest, holm_adjusted, holm_levels
-from pytest_speedbench.gate.verdict import GatePolicy, GateResult, GateRow, Mover, Verdict
+from pytest_speedbench.gate.effects import Estimate, LogRatio, common_dispersion
+from pytest_speedbench.gate.figures import LENGTHS, rate_metric
+from pytest_speedbench.gate.multiplicity import holm_adjusted, holm_levels
+from pytest_speedbench.gate.noise import OVERALL, shared_noise
+from pytest_speedbench.gate.rows import Row, make_rows
+from pytest_speedbench.gate.verdict import Change, GatePolicy, GateResult, GateRow, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pytest_speedbench.gate.pairing import Pairing, PromptPair
+    from pytest_speedbench.gate.pairing import Pairing
 
-OVERALL = "overall"
 NOT_DRAFTING_BELOW_AL = 1.05
-_MOST_MOVERS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One figure of one row, seen once.
+
+    Attributes:
+        ratio: how it changed.
+        estimate: the same with its moderated variance.
+        boundary: the ratio at which the drop is just the tolerance.
+        share: the part of the row's error that this look may use; all looks' shares add up to 1.
+    """
+
+    ratio: LogRatio
+    estimate: Estimate
+    boundary: float
+    share: float = 1.0
+
+    @property
+    def p_value(self) -> float:
+        """One-sided p-value over the look's share: at most the row's level where this look finds a regression."""
+        return min(1.0, self.estimate.p_value(self.boundary) / self.share)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What all looks at one figure of one row came to: the one that was surest of a regression, and the latest."""
+
+    surest: Look
+    latest: Look
+
+    def after(self, look: Look) -> Outcome:
+        """With one more look."""
+        return Outcome(look if look.p_value < self.surest.p_value else self.surest, look)
 
 
 def compare(pairing: Pairing, policy: GatePolicy | None = None) -> GateResult:
@@ -35,134 +70,142 @@ def compare(pairing: Pairing, policy: GatePolicy | None = None) -> GateResult:
         ValueError: a prompt occurs twice.
     """
     policy = policy or GatePolicy()
-    pairs = sorted(pairing.pairs, key=lambda pair: pair.question_id)
-    if len({pair.question_id for pair in pairs}) < len(pairs):
-        raise ValueError("a prompt occurs twice")
-    categories = sorted({pair.category for pair in pairs})
-    drafts = [_Draft(name, [pair for pair in pairs if pair.category == name], pairing, policy) for name in categories]
-    compared = [draft for draft in drafts if not draft.problem]
-    if len(compared) > 1:
-        drafts.append(_Draft(OVERALL, [pair for draft in compared for pair in draft.usable], pairing, policy))
-    rows = _judge(drafts, policy.family_error)
-    overall = rows.pop() if len(compared) > 1 else None
+    rows = make_rows(pairing, policy.tolerance)
+    looks = look_at(rows, metrics_of(pairing, policy), pairing)
+    return judged(rows, {key: Outcome(look, look) for key, look in looks.items()}, pairing, policy)
+
+
+def looks_of(pairing: Pairing, policy: GatePolicy) -> dict[tuple[str, str], Look]:
+    """Every figure of every row that can be tested, by row and figure, for statements at a level of one's own.
+
+    Raises:
+        ValueError: a prompt occurs twice.
+    """
+    return look_at(make_rows(pairing, policy.tolerance), metrics_of(pairing, policy), pairing)
+
+
+def metrics_of(pairing: Pairing, policy: GatePolicy) -> tuple[str, ...]:
+    """The gated figures: both lengths, and the acceptance rates that a tolerance names; against a table its own."""
+    if pairing.basis == "aggregate":
+        return LENGTHS[:1]
+    rates = (rate_metric(position) for position in range(1, pairing.draft_length + 1))
+    return (*LENGTHS, *(metric for metric in rates if policy.tolerance.gates(metric)))
+
+
+def look_at(
+    rows: Sequence[Row],
+    metrics: Sequence[str],
+    pairing: Pairing,
+    *,
+    only: frozenset[str] | None = None,
+    share: float = 1.0,
+    early: bool = False,
+) -> dict[tuple[str, str], Look]:
+    """Look once at every figure of the rows that can be tested, or of ``only`` some; the rest lends its dispersion."""
+    looks: dict[tuple[str, str], Look] = {}
+    for metric in metrics:
+        ratios = {row.name: row.ratio(metric) for row in rows if row.tested}
+        common = common_dispersion(ratio for name, ratio in ratios.items() if ratio is not None and name != OVERALL)
+        for row in rows:
+            ratio = ratios.get(row.name)
+            if ratio is None or (only is not None and row.name not in only) or not row.gates(metric):
+                continue
+            noise = shared_noise(pairing.noise, row.name, metric)
+            estimate = Estimate.of(ratio, common, early=early).with_noise(noise)
+            boundary = max(1e-9, 1 - row.accepted_drop(metric, ratio.baseline))
+            looks[row.name, metric] = Look(ratio, estimate, boundary, share)
+    return looks
+
+
+def judged(
+    rows: Sequence[Row],
+    outcomes: Mapping[tuple[str, str], Outcome],
+    pairing: Pairing,
+    policy: GatePolicy,
+    *,
+    stopped: Mapping[str, int] | None = None,
+    notes: Sequence[str] = (),
+) -> GateResult:
+    """Verdicts on all rows together, by Holm's procedure. ``stopped`` rows had so many prompts planned."""
+    keys = list(outcomes)
+    p_values = [outcomes[key].surest.p_value for key in keys]
+    adjusted = dict(zip(keys, holm_adjusted(p_values), strict=True))
+    levels = dict(zip(keys, holm_levels(p_values, policy.family_error), strict=True))
+    metrics = metrics_of(pairing, policy)
+    found = []
+    for row in rows:
+        changes = [_change(key, outcomes[key], levels[key], adjusted[key]) for key in keys if key[0] == row.name]
+        lacking = [metric for metric in metrics if row.gates(metric) and (row.name, metric) not in outcomes]
+        found.append(_finished(row, changes, lacking, stopped or {}))
+    overall = found.pop() if rows and rows[-1].name == OVERALL and rows[-1].of_all else None
     return GateResult(
         against=pairing.against,
         figure=pairing.figure,
-        rows=tuple(rows),
+        rows=tuple(found),
         overall=overall,
-        family=sum(draft.tested for draft in drafts),
+        family=len(keys),
         family_error=policy.family_error,
-        notes=(*pairing.notes, *_notes(drafts)),
+        mode=policy.mode,
+        basis=pairing.basis,
+        notes=(*pairing.notes, *notes, *_notes(rows)),
         update_hint=pairing.update_hint,
     )
 
 
-class _Draft:
-    """A row before Holm's correction has given it its level."""
-
-    def __init__(self, name: str, pairs: Sequence[PromptPair], pairing: Pairing, policy: GatePolicy) -> None:
-        self.name = name
-        self.usable = [p for p in pairs if p.baseline_al is not None and p.candidate_al is not None and not p.problem]
-        before = [p.baseline_al for p in self.usable if p.baseline_al is not None]
-        after = [p.candidate_al for p in self.usable if p.candidate_al is not None]
-        self.left_out = sum(not pair.problem for pair in pairs) - len(self.usable)
-        self.of_prompts = max(len(pairs), pairing.baseline_prompts.get(name, 0))
-        self.tolerance = policy.tolerance_of(name)
-        if name == OVERALL:
-            self.of_prompts = max(len(pairing.pairs), sum(pairing.baseline_prompts.values()))
-            accepted = sum(al * policy.tolerance_of(p.category) for p, al in zip(self.usable, before, strict=True))
-            self.tolerance = accepted / sum(before)
-        self.problem = _problem(pairs, self.usable)
-        self.baseline_al = fmean(before) if before else None
-        self.candidate_al = fmean(after) if after else None
-        self.unchanged = before == after
-        self.test = RatioTest.of(before, after) if before else None
-
-    @property
-    def tested(self) -> bool:
-        """Whether this row gets a p-value."""
-        return not self.problem and self.test is not None and self.test.testable
-
-    def row(self, p_value: float | None, adjusted: float | None, level: float | None) -> GateRow:
-        """The finished row; the last three are ``None`` for a row that was not tested."""
-        row = GateRow(
-            name=self.name,
-            prompts=len(self.usable),
-            of_prompts=self.of_prompts,
-            baseline_al=self.baseline_al,
-            candidate_al=self.candidate_al,
-            change=self.test.ratio - 1 if self.test else None,
-            lower=None,
-            upper=None,
-            tolerance=self.tolerance,
-            p_value=p_value,
-            adjusted_p_value=adjusted,
-            level=level,
-            verdict=Verdict.MISSING if self.problem else Verdict.UNDECIDED,
-            detectable_drop=None,
-            reason=self.problem,
-            movers=_movers(self.usable),
-        )
-        if self.test is None or self.problem:
-            return row
-        if level is None or p_value is None:
-            if self.unchanged:
-                return replace(row, lower=0.0, upper=0.0, verdict=Verdict.NO_REGRESSION)
-            return replace(row, reason=f"fewer than {MIN_PROMPTS} prompts to compare")
-        lower, upper = self.test.interval(level)
-        verdict = Verdict.UNDECIDED
-        if p_value <= level:
-            verdict = Verdict.REGRESSION
-        elif lower - 1 >= -self.tolerance:
-            verdict = Verdict.NO_REGRESSION
-        return replace(
-            row,
-            lower=lower - 1,
-            upper=upper - 1,
-            verdict=verdict,
-            detectable_drop=self.test.detectable_drop(self.tolerance, level),
-        )
+def _change(key: tuple[str, str], outcome: Outcome, level: float, adjusted: float) -> Change:
+    regressed = outcome.surest.p_value <= level
+    look = outcome.surest if regressed else outcome.latest
+    tolerance = 1 - look.boundary
+    lower, upper = look.estimate.interval(level * look.share)
+    verdict = Verdict.UNDECIDED
+    if regressed:
+        verdict = Verdict.REGRESSION
+    elif lower >= look.boundary:
+        verdict = Verdict.NO_REGRESSION
+    return Change(
+        metric=key[1],
+        prompts=look.ratio.prompts,
+        baseline=look.ratio.baseline,
+        candidate=look.ratio.candidate,
+        lower=lower - 1,
+        upper=upper - 1,
+        tolerance=tolerance,
+        p_value=outcome.surest.p_value,
+        adjusted_p_value=adjusted,
+        level=level * look.share,
+        verdict=verdict,
+        detectable_drop=look.estimate.detectable_drop(tolerance, level * look.share),
+    )
 
 
-def _judge(drafts: Sequence[_Draft], family_error: float) -> list[GateRow]:
-    p_values = [draft.test.p_value(1 - draft.tolerance) for draft in drafts if draft.tested and draft.test]
-    adjusted, levels = holm_adjusted(p_values), holm_levels(p_values, family_error)
-    judged = iter(zip(p_values, adjusted, levels, strict=True))
-    return [draft.row(*next(judged)) if draft.tested else draft.row(None, None, None) for draft in drafts]
+def _finished(row: Row, changes: Sequence[Change], lacking: Sequence[str], stopped: Mapping[str, int]) -> GateRow:
+    if row.problem or not changes:
+        return row.untested()
+    verdicts = {change.verdict for change in changes}
+    order = (Verdict.REGRESSION, Verdict.UNDECIDED, Verdict.NO_REGRESSION)
+    verdict, reason = next(verdict for verdict in order if verdict in verdicts), ""
+    if lacking and verdict is not Verdict.REGRESSION:
+        verdict, reason = Verdict.MISSING, f"no step of one side got as far as {', '.join(lacking).upper()} needs"
+    return GateRow(
+        name=row.name,
+        prompts=max(change.prompts for change in changes),
+        of_prompts=max(row.of_prompts, stopped.get(row.name, 0)),
+        changes=tuple(changes),
+        verdict=verdict,
+        reason=reason,
+        stopped=row.name in stopped,
+    )
 
 
-def _problem(pairs: Sequence[PromptPair], usable: Sequence[PromptPair]) -> str:
-    problems = Counter(pair.problem for pair in pairs if pair.problem)
-    if problems:
-        problem, count = problems.most_common(1)[0]
-        return f"{count} of {len(pairs)} prompts: {problem}"
-    return "" if usable else "no prompt that both sides decoded a step of"
-
-
-def _movers(usable: Sequence[PromptPair]) -> tuple[Mover, ...]:
-    movers = [
-        Mover(p.question_id, p.baseline_al, p.candidate_al, p.baseline_steps, p.candidate_steps, p.turns)
-        for p in usable
-        if p.baseline_al is not None and p.candidate_al is not None
-    ]
-    sign = 1 if sum(mover.candidate_al - mover.baseline_al for mover in movers) > 0 else -1
-    # Rounded, so that equal moves are ordered by name and not by the last bit.
-    moves = [(round(sign * (mover.candidate_al - mover.baseline_al), 9), mover) for mover in movers]
-    strongest = sorted(moves, key=lambda move: (-move[0], move[1].question_id))[:_MOST_MOVERS]
-    return tuple(mover for move, mover in strongest if move > 0)
-
-
-def _notes(drafts: Sequence[_Draft]) -> list[str]:
-    idle = [
-        draft.name for draft in drafts if draft.candidate_al is not None and draft.candidate_al < NOT_DRAFTING_BELOW_AL
-    ]
+def _notes(rows: Sequence[Row]) -> list[str]:
+    idle = [row.name for row in rows if row.candidate_al is not None and row.candidate_al < NOT_DRAFTING_BELOW_AL]
     notes = []
     if idle:
         notes.append(
             f"Hardly any draft token is accepted in {', '.join(idle)}: the drafter is probably not working there "
             "(wrong weights, vocabulary map or hidden-state layers?)."
         )
-    left_out = sum(draft.left_out for draft in drafts)
+    left_out = sum(row.left_out for row in rows if not row.of_all)
     if left_out:
         notes.append(f"{left_out} prompts were left out: they ended before the first decode step on one side or both.")
     return notes

@@ -5,25 +5,32 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.gate.statistics import MIN_PROMPTS
+from pytest_speedbench.gate.effects import MIN_PROMPTS
 from pytest_speedbench.gate.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_speedbench.gate.verdict import GateResult, GateRow, Mover
+    from pytest_speedbench.gate.verdict import Change, GateResult, GateRow
 
 COLUMNS = 100
+METRIC_WORDS = {"al_macro": "AL macro", "al_pooled": "AL pooled"}
 _MOST_NAME_COLUMNS = 40
 
 
-def failure_message(result: GateResult) -> str:
-    """Why a comparison did not pass and what to do: first the verdict, then each failing row, then everything else."""
+def failure_message(result: GateResult, where: Sequence[str] = ()) -> str:
+    """Why a comparison did not pass and what to do: the verdict, each failing row, where it lies, everything else.
+
+    ``where`` are lines that say where the loss lies.
+    """
     regressed = _rows(result, Verdict.REGRESSION)
     missing = _rows(result, Verdict.MISSING)
     blocks = [_wrapped(_headline(result, regressed, missing))]
-    blocks += [_regression(row, with_movers=row is not result.overall or len(regressed) == 1) for row in regressed]
+    blocks += [_row_lines(row) for row in regressed]
+    if not regressed and result.mode == "prove":
+        blocks += [_row_lines(row) for row in _rows(result, Verdict.UNDECIDED) if row.changes]
     blocks += [_wrapped(f"{row.name}: cannot be compared. {_sentence(row.reason)}", "  ") for row in missing]
+    blocks.append("\n".join(_printable(line) for line in where))
     blocks.append("\n".join(_wrapped(line) for line in _closing(result, regressed, missing)))
     return "\n\n".join(block for block in blocks if block)
 
@@ -37,41 +44,39 @@ def _headline(result: GateResult, regressed: Sequence[GateRow], missing: Sequenc
         return f"{figure} dropped over all categories together against {result.against}."
     if missing:
         return f"{figure} cannot be compared with {result.against}: data is missing."
+    if result.mode == "prove" and any(row.tested for row in result.all_rows):
+        undecided = sum(row.verdict is Verdict.UNDECIDED for row in result.all_rows)
+        return (
+            f"{figure} is not shown to be as good as {result.against}: {undecided} of {len(result.all_rows)} "
+            "comparisons are undecided, and the policy is to pass on proof only."
+        )
     return (
         f"{figure} cannot be compared with {result.against}: "
         f"at least {MIN_PROMPTS} prompts that both measured are needed."
     )
 
 
-def _regression(row: GateRow, *, with_movers: bool) -> str:
-    lines = [_wrapped(f"{_clipped(row.name)}: {describe_row(row)}", "  ")]
-    if row.movers and with_movers:
-        lines.append("    prompts that dropped most:")
-        width = max(len(_clipped(mover.question_id)) for mover in row.movers)
-        lines += [f"      {_clipped(mover.question_id):<{width}}  {_mover(mover)}" for mover in row.movers]
-    return "\n".join(lines)
+def _row_lines(row: GateRow) -> str:
+    shown = [change for change in row.changes if change.verdict is row.verdict] or list(row.changes)
+    lines = [f"{_clipped(row.name)}: {_described(row, shown[0])}"]
+    lines += [f"  {describe_change(change)}" for change in shown[1:]]
+    return "\n".join(_wrapped(line, "  ") for line in lines)
 
 
-def describe_row(row: GateRow) -> str:
-    """A compared row in one line: from what to what, by how much, how surely, over how many prompts.
+def _described(row: GateRow, change: Change) -> str:
+    asked = f"{row.prompts}" if row.prompts == row.of_prompts else f"{row.prompts} of {row.of_prompts}"
+    return f"{describe_change(change)}, {asked} prompts"
 
-    Raises:
-        ValueError: nothing was compared.
-    """
-    if row.baseline_al is None or row.candidate_al is None or row.change is None:
-        raise ValueError(f"nothing was compared in {row.name}")
-    interval = "" if row.lower is None or row.upper is None else f" [{_percent(row.lower)}, {_percent(row.upper)}]"
-    prompts = f"{row.prompts}" if row.prompts == row.of_prompts else f"{row.prompts} of {row.of_prompts}"
+
+def describe_change(change: Change) -> str:
+    """A compared figure in one line: from what to what, by how much, how surely, against which tolerance."""
+    interval = ""
+    if change.lower is not None and change.upper is not None:
+        interval = f" [{_percent(change.lower)}, {_percent(change.upper)}]"
     return (
-        f"{row.baseline_al:.3f} -> {row.candidate_al:.3f}, {_percent(row.change)}{interval}, "
-        f"{prompts} prompts, tolerance {row.tolerance:.1%}"
+        f"{METRIC_WORDS.get(change.metric, change.metric.upper())} {change.baseline:.3f} -> {change.candidate:.3f}, "
+        f"{_percent(change.change)}{interval}, tolerance {change.tolerance:.1%}"
     )
-
-
-def _mover(mover: Mover) -> str:
-    turns = f", {mover.turns} turns" if mover.turns > 1 else ""
-    steps = f"{mover.baseline_steps} -> {mover.candidate_steps} steps{turns}"
-    return f"{mover.baseline_al:.2f} -> {mover.candidate_al:.2f}  ({steps})"
 
 
 def _closing(result: GateResult, regressed: Sequence[GateRow], missing: Sequence[GateRow]) -> Iterable[str]:
@@ -101,6 +106,7 @@ def _percent(share: float) -> str:
 
 
 def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "?)", "!")) else f"{text}."
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.baselines.schema import Baseline, PromptEntry, output_sha256
-from pytest_speedbench.metrics.acceptance import tokens_per_decode_step
+from pytest_speedbench.baselines.schema import Baseline, output_sha256
+from pytest_speedbench.gate.counts import StepCounts
+from pytest_speedbench.gate.noise import calibration_notes, run_noise
+from pytest_speedbench.measure.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_speedbench.acceptance import AcceptanceRecord
-    from pytest_speedbench.measure.run import Conversation, Run
+    from pytest_speedbench.gate.effects import RunNoise
+    from pytest_speedbench.gate.verdict import Basis
+    from pytest_speedbench.measure.run import Conversation
 
 ACCEPTANCE_LENGTH = "acceptance length"
 TOKENS_PER_DECODE_STEP = "tokens per decode step"
@@ -25,22 +30,38 @@ class PromptPair:
     Attributes:
         question_id: the prompt.
         category: its category.
-        baseline_al: the baseline's length in tokens per step; ``None`` if it has none.
-        candidate_al: the same now.
-        baseline_steps: decode steps over all turns.
-        candidate_steps: the same now.
+        before: the baseline's counts; ``None`` if it has none.
+        after: the counts now.
         turns: how many turns the prompt has.
         problem: why the two sides cannot be compared though they should be, in words; then the category does not pass.
     """
 
     question_id: str
     category: str
-    baseline_al: float | None
-    candidate_al: float | None
-    baseline_steps: int = 0
-    candidate_steps: int = 0
+    before: StepCounts | None
+    after: StepCounts | None
     turns: int = 1
     problem: str = ""
+
+    @property
+    def baseline_al(self) -> float | None:
+        """The baseline's length in tokens per step."""
+        return self.before.length if self.before else None
+
+    @property
+    def candidate_al(self) -> float | None:
+        """The length now."""
+        return self.after.length if self.after else None
+
+    @property
+    def baseline_steps(self) -> int:
+        """The baseline's decode steps over all turns, of a run."""
+        return round(self.before.steps) if self.before else 0
+
+    @property
+    def candidate_steps(self) -> int:
+        """The same now."""
+        return round(self.after.steps) if self.after else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +69,16 @@ class Pairing:
     """All measured prompts with their baselines.
 
     Attributes:
-        pairs: one per measured prompt, except those that the baseline lacks though it has their category.
+        pairs: one per measured prompt, except those that the baseline lacks though it has their category. With the
+            basis ``unpaired``, one per prompt of either side; with ``aggregate``, one per measured prompt.
         against: what the baseline is, in words.
         figure: the name of the compared length.
+        basis: what is set against what.
+        published: with the basis ``aggregate``, the mean acceptance length of each category, taken as exact.
         baseline_prompts: prompts per category in the baseline, measured or not.
+        noise: what moves a whole run, by category (or ``overall``) and figure, as a calibration found it.
+        draft_length: K, for the acceptance rates; 0 if unknown.
+        together: whether all prompts together are compared too.
         notes: what a reader should know about the pairing.
         update_hint: how to accept the change as the new baseline; empty if there is no baseline file to update.
     """
@@ -59,23 +86,28 @@ class Pairing:
     pairs: tuple[PromptPair, ...]
     against: str = "the baseline"
     figure: str = ACCEPTANCE_LENGTH
+    basis: Basis = "paired"
+    published: Mapping[str, float] = field(default_factory=dict)
     baseline_prompts: Mapping[str, int] = field(default_factory=dict)
+    noise: Mapping[str, Mapping[str, RunNoise]] = field(default_factory=dict)
+    draft_length: int = 0
+    together: bool = True
     notes: tuple[str, ...] = ()
     update_hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """What one measurement knows of a prompt."""
+class Side:
+    """What one measurement knows of a prompt; ``records`` has one per run, and none if one lacks it."""
 
     category: str
     turns: int
     prompt_sha256: str
     output_sha256: str
-    record: AcceptanceRecord | None
+    records: tuple[AcceptanceRecord, ...]
 
 
-def pair_up(baseline: Baseline | Run, run: Run) -> Pairing:
+def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
     """Pair the prompts of a run with those of a baseline, or of another run, by ``question_id``.
 
     The compared length is tokens per decode step: Σ(accepted + 1) plus one per step without a draft, over all those
@@ -83,44 +115,41 @@ def pair_up(baseline: Baseline | Run, run: Run) -> Pairing:
     none, the acceptance length leaves them out and would praise a drafter for proposing less. Where the engine does not
     say which steps had none, the acceptance length is compared unless another prompt shows that there are such steps.
 
+    Of several runs of the candidate, and of a calibrated baseline, the mean over runs is compared, prompt by prompt.
     Comparability of the two measurements as such is the acceptance keys' business, not looked at here.
     """
-    before = _of_baseline(baseline) if isinstance(baseline, Baseline) else _of_run(baseline)
-    after = _of_run(run)
+    runs = [run] if isinstance(run, Run) else list(run)
+    before = sides(baseline)
+    after = sides_of_runs(runs)
+    undrafted = has_undrafted((*before.values(), *after.values()))
     known_categories = {side.category for side in before.values()}
-    records = [side.record for side in (*before.values(), *after.values()) if side.record is not None]
-    undrafted = any(record.undrafted_steps for record in records)
-    length = tokens_per_decode_step if undrafted else _acceptance_length
     pairs = tuple(
-        _pair(question_id, before.get(question_id), side, length)
+        make_pair(question_id, before.get(question_id), side, undrafted=undrafted)
         for question_id, side in after.items()
         if question_id in before or side.category not in known_categories
     )
     return Pairing(
         pairs=pairs,
-        against=_describe(baseline),
+        against=describe(baseline),
         figure=TOKENS_PER_DECODE_STEP if undrafted else ACCEPTANCE_LENGTH,
-        baseline_prompts=_counts(before.values()),
-        notes=tuple(_notes(before, after)),
-        update_hint=(
-            "If this change is intended, run the same tests with --speedbench-update and commit the new baseline."
-            if isinstance(baseline, Baseline)
-            else ""
-        ),
+        baseline_prompts=counts_by_category(before.values()),
+        noise=run_noise(baseline, undrafted=undrafted) if isinstance(baseline, Baseline) else {},
+        draft_length=max((record.draft_length for side in after.values() for record in side.records), default=0),
+        notes=(*_notes(before, after), *calibration_notes(baseline, runs)),
+        update_hint=update_hint(baseline),
     )
 
 
-def _pair(
-    question_id: str, before: _Side | None, after: _Side, length: Callable[[AcceptanceRecord], float | None]
-) -> PromptPair:
+def make_pair(question_id: str, before: Side | None, after: Side, *, undrafted: bool) -> PromptPair:
+    """The two sides of one prompt, with what keeps them from being compared."""
     problem = ""
-    if after.record is None:
+    if not after.records:
         problem = "the engine gave no acceptance record"
     elif before is None:
         problem = "the baseline does not have this category"
-    elif before.record is None:
+    elif not before.records:
         problem = "the baseline has no acceptance record"
-    elif length is tokens_per_decode_step and None in (before.record.decode_steps, after.record.decode_steps):
+    elif undrafted and any(record.decode_steps is None for record in (*before.records, *after.records)):
         problem = "the engine does not say how many decode steps had no draft"
     elif before.category != after.category:
         problem = f"the baseline has it under {before.category}"
@@ -129,16 +158,26 @@ def _pair(
     return PromptPair(
         question_id=question_id,
         category=after.category,
-        baseline_al=length(before.record) if before and before.record else None,
-        candidate_al=length(after.record) if after.record else None,
-        baseline_steps=_steps(before),
-        candidate_steps=_steps(after),
+        before=StepCounts.of(before.records, undrafted=undrafted) if before else None,
+        after=StepCounts.of(after.records, undrafted=undrafted),
         turns=after.turns,
         problem=problem,
     )
 
 
-def _notes(before: Mapping[str, _Side], after: Mapping[str, _Side]) -> Iterable[str]:
+def has_undrafted(found: Iterable[Side]) -> bool:
+    """Whether any step is known to have had no draft."""
+    return any(record.undrafted_steps for side in found for record in side.records)
+
+
+def update_hint(baseline: Baseline | Run) -> str:
+    """How to accept a change; empty if there is no file to update."""
+    if isinstance(baseline, Run):
+        return ""
+    return "If this change is intended, run the same tests with --speedbench-update and commit the new baseline."
+
+
+def _notes(before: Mapping[str, Side], after: Mapping[str, Side]) -> Iterable[str]:
     not_measured = sorted({side.category for side in before.values()} - {side.category for side in after.values()})
     if not_measured:
         yield f"Not measured, so not compared: {', '.join(not_measured)}."
@@ -152,44 +191,45 @@ def _notes(before: Mapping[str, _Side], after: Mapping[str, _Side]) -> Iterable[
         yield f"The output differs from the baseline's in {changed} of {len(both)} prompts."
 
 
-def _of_baseline(baseline: Baseline) -> dict[str, _Side]:
-    return {entry.id: _of_entry(entry, baseline) for entry in baseline.prompts}
+def sides(measured: Baseline | Run) -> dict[str, Side]:
+    """What a baseline or a run knows of each prompt, by ``question_id``."""
+    if isinstance(measured, Run):
+        return sides_of_runs([measured])
+    return {
+        entry.id: Side(entry.category, entry.turns, entry.prompt_sha256, entry.output_sha256, measured.records(entry))
+        for entry in measured.prompts
+    }
 
 
-def _of_entry(entry: PromptEntry, baseline: Baseline) -> _Side:
-    return _Side(entry.category, entry.turns, entry.prompt_sha256, entry.output_sha256, entry.record(baseline.source))
+def sides_of_runs(runs: Sequence[Run]) -> dict[str, Side]:
+    """What several runs of the same prompts know of each; the first one's prompts and outputs."""
+    others = [{c.question_id: c.acceptance for c in run.conversations} for run in runs[1:]]
+    return {
+        conversation.question_id: side_of(conversation, [other.get(conversation.question_id) for other in others])
+        for conversation in runs[0].conversations
+    }
 
 
-def _of_run(run: Run) -> dict[str, _Side]:
-    return {conversation.question_id: _of_conversation(conversation) for conversation in run.conversations}
-
-
-def _of_conversation(conversation: Conversation) -> _Side:
-    return _Side(
+def side_of(conversation: Conversation, others: Sequence[AcceptanceRecord | None] = ()) -> Side:
+    """What is known of one prompt; ``others`` are its records in further runs."""
+    records = [conversation.acceptance, *others]
+    known = tuple(record for record in records if record is not None)
+    return Side(
         conversation.category,
         len(conversation.turns),
         conversation.turns[0].prompt_sha256,
         output_sha256(conversation),
-        conversation.acceptance,
+        known if len(known) == len(records) else (),
     )
 
 
-def _describe(baseline: Baseline | Run) -> str:
+def describe(baseline: Baseline | Run) -> str:
+    """What is compared with, in words."""
     if isinstance(baseline, Baseline):
         return f"the baseline of {baseline.pair} on {baseline.split}, recorded {baseline.recorded.date[:10]}"
     return f"{baseline.pair.name} on {baseline.split.name}"
 
 
-def _counts(sides: Iterable[_Side]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for side in sides:
-        counts[side.category] = counts.get(side.category, 0) + 1
-    return counts
-
-
-def _acceptance_length(record: AcceptanceRecord) -> float | None:
-    return record.al
-
-
-def _steps(side: _Side | None) -> int:
-    return side.record.verify_steps + (side.record.undrafted_steps or 0) if side and side.record else 0
+def counts_by_category(found: Iterable[Side]) -> dict[str, int]:
+    """Prompts per category."""
+    return dict(Counter(side.category for side in found))

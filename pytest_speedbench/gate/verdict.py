@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from pytest_speedbench.config import DEFAULT_TOLERANCE
+from pytest_speedbench.config import DEFAULT_FAMILY_ERROR
+from pytest_speedbench.tolerance import Tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-DEFAULT_FAMILY_ERROR = 0.01
+    from pytest_speedbench.config import GatePolicyName
 
 
 class Verdict(str, Enum):
-    """What can be said of one category."""
+    """What can be said of one figure, or of a category with all of its figures."""
 
     REGRESSION = "regression"
     """The drop is greater than the tolerance: the whole interval lies below it."""
@@ -28,79 +26,59 @@ class Verdict(str, Enum):
     """Measured prompts lack what the comparison needs. This does not pass."""
 
 
+Basis = Literal["paired", "unpaired", "aggregate"]
+"""Prompt by prompt; different prompts on the two sides; or against figures without prompts, taken as exact."""
+
+
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
-    """What counts as worse, and how sure the gate must be.
+    """What counts as worse, how sure the gate must be, and what fails.
 
     Attributes:
-        tolerance: the relative drop of a category's acceptance length that is accepted: 0.01 is 1 %.
-        by_category: tolerances of single categories, in place of ``tolerance``.
-        family_error: the probability of calling any regression when every category's true drop is within its tolerance.
-            Nominal: with a few prompts that gain much among many that lose, it is higher (benchmarks/gate_power.py).
+        tolerance: the accepted drop, by figure and category.
+        family_error: the probability of calling any regression when every true drop is within its tolerance.
+        mode: ``detect`` fails on a regression, ``prove`` unless no regression is shown.
 
     Raises:
-        ValueError: a tolerance outside [0, 1) or an error level outside (0, 0.5).
+        ValueError: an error level outside (0, 0.5).
     """
 
-    tolerance: float = DEFAULT_TOLERANCE
-    by_category: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    tolerance: Tolerance = field(default_factory=Tolerance)
     family_error: float = DEFAULT_FAMILY_ERROR
+    mode: GatePolicyName = "detect"
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        for tolerance in (self.tolerance, *self.by_category.values()):
-            if not 0 <= tolerance < 1:
-                raise ValueError(f"a tolerance is a share of at least 0 and below 1, got {tolerance}")
+        """Check the range."""
         if not 0 < self.family_error < 0.5:
             raise ValueError(f"the family-wise error lies between 0 and 0.5, got {self.family_error}")
 
-    def tolerance_of(self, category: str) -> float:
-        """The tolerance of one category."""
-        return self.by_category.get(category, self.tolerance)
-
 
 @dataclass(frozen=True, slots=True)
-class Mover:
-    """A prompt that moved its category. Lengths are tokens per step, steps are decode steps over all turns."""
-
-    question_id: str
-    baseline_al: float
-    candidate_al: float
-    baseline_steps: int
-    candidate_steps: int
-    turns: int
-
-
-@dataclass(frozen=True, slots=True)
-class GateRow:
-    """The comparison of one category, or of all prompts together. Changes are relative: −0.05 is a drop of 5 %.
+class Change:
+    """The comparison of one figure. Changes are relative: −0.05 is a drop of 5 %.
 
     Attributes:
-        name: the category, or ``overall``.
-        prompts: prompts compared, each with its own baseline.
-        of_prompts: prompts that the baseline or the measurement has in this category.
-        baseline_al: mean over the compared prompts of the baseline's length; ``None`` if there are none.
-        candidate_al: the same now.
-        change: ``candidate_al / baseline_al − 1``.
-        lower: lower end of the interval of the change, one-sided error ``level``; ``None`` below three prompts.
+        metric: ``al_macro``, ``al_pooled`` or ``ar1`` …; with steps without a draft the lengths are tokens per decode
+            step.
+        prompts: how many it is judged on: with early decisions, those asked when it was most sure.
+        baseline: the figure before.
+        candidate: the figure now.
+        lower: lower end of the interval of the change, one-sided error ``level``; ``None`` if not tested.
         upper: upper end, likewise.
-        tolerance: the accepted drop; of ``overall``, the mean of the categories' weighted by their baseline lengths.
-        p_value: one-sided, of a change at or above −tolerance; ``None`` if not tested.
+        tolerance: the accepted drop as a share; of ``overall``, the mean of the categories' weighted by their figures.
+        p_value: one-sided, of a change at or above −tolerance; ``None`` if not tested. With early decisions, the
+            smallest of all looks, each divided by its share of the error.
         adjusted_p_value: Holm-adjusted over the family: a regression if at most the family-wise error.
-        level: the one-sided error level at which this row was tested.
+        level: the one-sided error level of this interval.
         verdict: what can be said.
         detectable_drop: the smallest true drop that a test like this one, with this noise and as many prompts, finds
             with a probability of 80 %.
-        reason: why data is missing or nothing could be tested, in words; otherwise empty.
-        movers: the prompts that moved most in the direction of the change, the strongest first.
     """
 
-    name: str
+    metric: str
     prompts: int
-    of_prompts: int
-    baseline_al: float | None
-    candidate_al: float | None
-    change: float | None
+    baseline: float
+    candidate: float
     lower: float | None
     upper: float | None
     tolerance: float
@@ -109,8 +87,56 @@ class GateRow:
     level: float | None
     verdict: Verdict
     detectable_drop: float | None
+
+    @property
+    def change(self) -> float:
+        """``candidate / baseline − 1``."""
+        return self.candidate / self.baseline - 1
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """The comparison of one category, or of all prompts together.
+
+    Attributes:
+        name: the category, or ``overall``.
+        prompts: prompts compared.
+        of_prompts: prompts that the baseline or the measurement has in this category.
+        changes: one per gated figure, al_macro first; none if there is nothing to compare.
+        verdict: the worst of its figures'.
+        reason: why data is missing or nothing could be tested, in words; otherwise empty.
+        stopped: whether it was decided before all its prompts were asked.
+    """
+
+    name: str
+    prompts: int
+    of_prompts: int
+    changes: tuple[Change, ...]
+    verdict: Verdict
     reason: str = ""
-    movers: tuple[Mover, ...] = ()
+    stopped: bool = False
+
+    @property
+    def headline(self) -> Change | None:
+        """The figure to show first: the one that regressed most surely, else al_macro; ``None`` without any."""
+        regressed = [change for change in self.changes if change.verdict is Verdict.REGRESSION]
+        surest = min(regressed, key=lambda change: change.p_value or 0.0, default=None)
+        return surest or (self.changes[0] if self.changes else None)
+
+    @property
+    def detectable_drop(self) -> float | None:
+        """The smallest drop of any of the lengths that would have been found; ``None`` if nothing was tested."""
+        drops = [change.detectable_drop for change in self.changes if change.detectable_drop is not None]
+        return min(drops, default=None)
+
+    @property
+    def tested(self) -> bool:
+        """Whether there is an interval for at least one figure."""
+        return any(change.lower is not None for change in self.changes)
+
+    def change_of(self, metric: str) -> Change | None:
+        """The comparison of one figure, ``None`` if it was not gated."""
+        return next((change for change in self.changes if change.metric == metric), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +150,10 @@ class GateResult:
         rows: one per measured category, in alphabetical order.
         overall: all compared prompts together, each alike; tested too. ``None`` for a single category, which it would
             repeat, or without any compared prompt.
-        family: how many rows were tested, ``overall`` included.
+        family: how many figures were tested, those of ``overall`` included.
         family_error: the family-wise error that intervals and verdicts hold to together.
+        mode: ``detect`` or ``prove``.
+        basis: what was set against what.
         notes: what a reader should know besides.
         update_hint: how to accept the change; empty if there is nothing to update.
     """
@@ -136,6 +164,8 @@ class GateResult:
     overall: GateRow | None
     family: int
     family_error: float
+    mode: GatePolicyName = "detect"
+    basis: Basis = "paired"
     notes: tuple[str, ...] = ()
     update_hint: str = ""
 
@@ -146,6 +176,16 @@ class GateResult:
 
     @property
     def failed(self) -> bool:
-        """Whether the comparison does not pass: a regression, missing data, or nothing that could be judged at all."""
-        bad = any(row.verdict in (Verdict.REGRESSION, Verdict.MISSING) for row in self.all_rows)
-        return bad or all(row.lower is None for row in self.all_rows)
+        """Whether the comparison does not pass.
+
+        A regression, missing data, or nothing that could be judged at all; with ``prove`` also anything undecided.
+        """
+        bad = {Verdict.REGRESSION, Verdict.MISSING}
+        if self.mode == "prove":
+            bad.add(Verdict.UNDECIDED)
+        return any(row.verdict in bad for row in self.all_rows) or not any(row.tested for row in self.all_rows)
+
+    @property
+    def regressed(self) -> tuple[str, ...]:
+        """Names of the rows with a regression."""
+        return tuple(row.name for row in self.all_rows if row.verdict is Verdict.REGRESSION)

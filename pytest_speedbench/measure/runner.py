@@ -174,6 +174,10 @@ class Runner:
         """The text of output ids of this pair's target, for messages."""
         return self._encoder(pair.model).decode(token_ids)
 
+    def restart(self) -> None:
+        """Stop the engine that is alive; the next measurement starts one anew."""
+        self._stop_engine()
+
     def close(self) -> None:
         """Stop the engine and the event loop. Safe to call twice."""
         try:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from pytest_speedbench.report.speed import SpeedEntry
+
 
 class FigureRow(msgspec.Struct, frozen=True):
     """Acceptance of one category, or of everything together. ``None`` is absent, not zero.
@@ -46,31 +48,42 @@ class MeasurementEntry(msgspec.Struct, frozen=True, tag="measurement"):
     notes: list[str]
 
 
-class GateRow(msgspec.Struct, frozen=True):
-    """One category's verdict. Changes are relative: −0.05 is a drop of 5 %."""
+class GateChange(msgspec.Struct, frozen=True):
+    """One figure's comparison. Changes are relative: −0.05 is a drop of 5 %."""
 
-    name: str
-    prompts: int
-    of_prompts: int
-    baseline_al: float | None
-    candidate_al: float | None
-    change: float | None
+    metric: str
+    baseline: float
+    candidate: float
+    change: float
     lower: float | None
     upper: float | None
     tolerance: float
     verdict: str
+
+
+class GateRow(msgspec.Struct, frozen=True):
+    """One category's verdict, the worst of its figures'."""
+
+    name: str
+    prompts: int
+    of_prompts: int
+    changes: list[GateChange]
+    verdict: str
     detectable_drop: float | None
     reason: str
+    stopped: bool
 
 
 class GateEntry(msgspec.Struct, frozen=True, tag="gate"):
-    """One comparison and what came of it. ``figure`` names the compared length."""
+    """One comparison and what came of it. ``figure`` names the compared length, ``basis`` what was set against what."""
 
     test: str
     pair: str
     against: str
     figure: str
     family_error: float
+    mode: str
+    basis: str
     rows: list[GateRow]
     notes: list[str]
 
@@ -86,14 +99,15 @@ class LosslessEntry(msgspec.Struct, frozen=True, tag="lossless"):
 
 
 class BaselineEntry(msgspec.Struct, frozen=True, tag="baseline"):
-    """A baseline file that a test read or wrote."""
+    """A baseline file that a test read or wrote, with what is to be said of it."""
 
     test: str
     path: str
     action: Literal["read", "written"]
+    note: str = ""
 
 
-Entry = MeasurementEntry | GateEntry | LosslessEntry | BaselineEntry
+Entry = MeasurementEntry | GateEntry | LosslessEntry | SpeedEntry | BaselineEntry
 
 
 def to_plain(entry: Entry) -> dict[str, Any]:

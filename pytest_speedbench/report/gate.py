@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_speedbench import gate
-from pytest_speedbench.report.entries import GateEntry, GateRow
+from pytest_speedbench.report.entries import GateChange, GateEntry, GateRow
 
 
 def gate_entry(test: str, pair: str, result: gate.GateResult) -> GateEntry:
@@ -14,6 +14,8 @@ def gate_entry(test: str, pair: str, result: gate.GateResult) -> GateEntry:
         against=result.against,
         figure=result.figure,
         family_error=result.family_error,
+        mode=result.mode,
+        basis=result.basis,
         rows=[_row(row) for row in result.all_rows],
         notes=list(result.notes),
     )
@@ -24,13 +26,22 @@ def _row(row: gate.GateRow) -> GateRow:
         name=row.name,
         prompts=row.prompts,
         of_prompts=row.of_prompts,
-        baseline_al=row.baseline_al,
-        candidate_al=row.candidate_al,
-        change=row.change,
-        lower=row.lower,
-        upper=row.upper,
-        tolerance=row.tolerance,
+        changes=[_change(change) for change in row.changes],
         verdict=row.verdict.value,
         detectable_drop=row.detectable_drop,
         reason=row.reason,
+        stopped=row.stopped,
+    )
+
+
+def _change(change: gate.Change) -> GateChange:
+    return GateChange(
+        metric=change.metric,
+        baseline=change.baseline,
+        candidate=change.candidate,
+        change=change.change,
+        lower=change.lower,
+        upper=change.upper,
+        tolerance=change.tolerance,
+        verdict=change.verdict.value,
     )

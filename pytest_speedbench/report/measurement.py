@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pytest_speedbench.acceptance import AcceptanceSource, pool
 from pytest_speedbench.measure.run import Conversation, Run
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures
+from pytest_speedbench.metrics.degenerate import degenerate
 from pytest_speedbench.metrics.summary import Summary
 from pytest_speedbench.report.entries import FigureRow, MeasurementEntry
 
 
 def measurement_entry(test: str, run: Run, summary: Summary) -> MeasurementEntry:
     """The entry of one measurement."""
-    speed = summary.throughput
+    # Requests that were cancelled kept the engine busy and left no tokens: the speed is not that of a whole run.
+    speed = summary.throughput if run.complete else None
     acceptance = summary.acceptance
     return MeasurementEntry(
         test=test,
@@ -26,14 +28,15 @@ def measurement_entry(test: str, run: Run, summary: Summary) -> MeasurementEntry
         load=describe_load(run),
         source=acceptance.overall.source.value if acceptance.overall.source else None,
         rows=[
-            _row(category, figures, run.in_category(category)) for category, figures in acceptance.by_category.items()
+            figure_row(category, figures, _output_tokens(run.in_category(category)))
+            for category, figures in acceptance.by_category.items()
         ],
-        overall=_row("overall", acceptance.overall, run.conversations),
-        output_tps=speed.output_tps,
-        output_tps_per_gpu=speed.output_tps_per_gpu,
-        user_tps_q50=speed.user_tps.q50 if speed.user_tps else None,
-        ttft_q50_s=speed.ttft_s.q50 if speed.ttft_s else None,
-        step_time_q50_s=speed.step_time_s.q50 if speed.step_time_s else None,
+        overall=figure_row("overall", acceptance.overall, _output_tokens(run.conversations)),
+        output_tps=speed.output_tps if speed else None,
+        output_tps_per_gpu=speed.output_tps_per_gpu if speed else None,
+        user_tps_q50=speed.user_tps.q50 if speed and speed.user_tps else None,
+        ttft_q50_s=speed.ttft_s.q50 if speed and speed.ttft_s else None,
+        step_time_q50_s=speed.step_time_s.q50 if speed and speed.step_time_s else None,
         notes=list(_notes(run)),
     )
 
@@ -61,6 +64,12 @@ def describe_load(run: Run) -> str:
 
 def _notes(run: Run) -> Iterator[str]:
     """What a reader should know of the record before believing the figures."""
+    if run.stopped:
+        yield (
+            f"not all prompts were asked of {', '.join(run.stopped)}, because the gate had decided: figures that a "
+            "decision stopped are extreme rather than typical."
+        )
+    yield from degenerate(run).notes()
     counts = [turn.preemptions for c in run.conversations for turn in c.turns if turn.preemptions]
     if counts:
         yield (
@@ -79,7 +88,8 @@ def _notes(run: Run) -> Iterator[str]:
         )
 
 
-def _row(name: str, figures: AcceptanceFigures, conversations: tuple[Conversation, ...]) -> FigureRow:
+def figure_row(name: str, figures: AcceptanceFigures, output_tokens: int) -> FigureRow:
+    """The acceptance of one category, or of everything together."""
     return FigureRow(
         name=name,
         prompts=figures.conversations,
@@ -89,5 +99,9 @@ def _row(name: str, figures: AcceptanceFigures, conversations: tuple[Conversatio
         rates=list(figures.conditional_rates),
         draft_acceptance_rate=figures.draft_acceptance_rate,
         tokens_per_decode_step=figures.tokens_per_decode_step,
-        output_tokens=sum(conversation.output_tokens for conversation in conversations),
+        output_tokens=output_tokens,
     )
+
+
+def _output_tokens(conversations: tuple[Conversation, ...]) -> int:
+    return sum(conversation.output_tokens for conversation in conversations)

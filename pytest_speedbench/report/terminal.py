@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pytest_speedbench.gate import OVERALL
-from pytest_speedbench.report.entries import FigureRow, GateEntry, GateRow, LosslessEntry, MeasurementEntry
+from pytest_speedbench.report.entries import FigureRow, GateChange, GateEntry, GateRow, LosslessEntry, MeasurementEntry
 
 ABSENT = "–"
+_LENGTHS = ("al_macro", "al_pooled")
 
 _VERDICT_STYLES = {
     "regression": "bold red",
@@ -66,13 +67,20 @@ def speed_line(entry: MeasurementEntry) -> str:
 
 def gate_lines(entry: GateEntry, *, width: int, colour: bool) -> list[str]:
     """The verdicts by category. The intervals hold together, at the family-wise error."""
-    table = figure_table("", "prompts", "baseline", "now", "change", "interval", "tolerance")
+    table = figure_table("", "prompts", "baseline", "now", "macro", "interval", "pooled", "interval", "tolerance")
     table.add_column("verdict")
     for row in entry.rows:
         if row.name == OVERALL:
             table.add_section()
         table.add_row(*_gate_cells(row), _verdict(row))
+        for change in row.changes:
+            if change.metric not in _LENGTHS:
+                table.add_row(*_rate_cells(change))
     title = f"{entry.pair} against {entry.against}: {entry.figure}, family-wise error {entry.family_error:.0%}"
+    if entry.basis != "paired":
+        title += f", {entry.basis}: weaker than prompt by prompt"
+    if entry.mode != "detect":
+        title += f", policy {entry.mode}"
     return [title, render(table, width=width, colour=colour), *(f"  note: {note}" for note in entry.notes)]
 
 
@@ -127,25 +135,45 @@ def _figure_cells(row: FigureRow) -> Iterable[str]:
 
 
 def _gate_cells(row: GateRow) -> Iterable[str]:
-    interval = ABSENT if row.lower is None or row.upper is None else f"{row.lower:+.1%} … {row.upper:+.1%}"
+    lengths = {change.metric: change for change in row.changes}
+    macro, pooled = (lengths.get(metric) for metric in _LENGTHS)
     return (
         row.name,
         str(row.prompts) if row.prompts == row.of_prompts else f"{row.prompts}/{row.of_prompts}",
-        number(row.baseline_al, 3),
-        number(row.candidate_al, 3),
-        ABSENT if row.change is None else f"{row.change:+.1%}",
-        interval,
-        f"{row.tolerance:.1%}",
+        number(macro.baseline if macro else None, 3),
+        number(macro.candidate if macro else None, 3),
+        *_change_cells(macro),
+        *_change_cells(pooled),
+        f"{macro.tolerance:.1%}" if macro else ABSENT,
     )
 
 
+def _rate_cells(change: GateChange) -> Iterable[str]:
+    rate = (number(change.baseline, 3), number(change.candidate, 3))
+    row = (f"  {change.metric.upper()}", "", *rate, *_change_cells(change), "", "", f"{change.tolerance:.1%}")
+    return (*row, _styled(change.verdict, change.verdict))
+
+
+def _change_cells(change: GateChange | None) -> tuple[str, str]:
+    if change is None:
+        return ABSENT, ABSENT
+    interval = ABSENT if change.lower is None or change.upper is None else f"{change.lower:+.1%} … {change.upper:+.1%}"
+    return f"{change.change:+.1%}", interval
+
+
 def _verdict(row: GateRow) -> str:
-    style = _VERDICT_STYLES.get(row.verdict)
     text = row.verdict
     if row.reason:
         text += f": {row.reason}"
     if row.verdict == "undecided" and row.detectable_drop is not None:
         text += f" (sees drops from {row.detectable_drop:.1%})"
+    if row.stopped:
+        text += " (decided early)"
+    return _styled(row.verdict, text)
+
+
+def _styled(verdict: str, text: str) -> str:
+    style = _VERDICT_STYLES.get(verdict)
     return f"[{style}]{text}[/]" if style else text
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from pytest_speedbench.gate.figures import AL_MACRO
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures
 from pytest_speedbench.report.measurement import describe_drafter, describe_load, describe_split
 from pytest_speedbench.report.terminal import ABSENT, figure_table, render, share
@@ -30,7 +31,7 @@ def vocabulary_lines(sweep: VocabularySweep, *, width: int, colour: bool) -> lis
         "",
         f"change of the {_figure(sweep)} against the head of {sweep.full_size} tokens",
         render(_changes(sweep), width=width, colour=colour),
-        f"  = no regression shown, ? none found but not excluded, ! regression; tolerance {_tolerance(sweep)}, "
+        f"  = no regression shown, ? none found but not excluded, ! regression; tolerance {sweep.policy.tolerance}, "
         f"family-wise error {sweep.policy.family_error:.0%}",
         "",
         "share of the target's output tokens that the head cannot propose",
@@ -75,7 +76,7 @@ def vocabulary_json(sweep: VocabularySweep) -> bytes:
         "load": describe_load(full),
         "models": full.models,
         "figure": _figure(sweep),
-        "tolerance": sweep.policy.tolerance,
+        "tolerance": str(sweep.policy.tolerance),
         "family_error": sweep.policy.family_error,
         "full_size": sweep.full_size,
         "sizes": sweep.sizes,
@@ -96,23 +97,25 @@ def _row_json(row: SizeRow) -> dict[str, Any]:
         "full_al": row.full_al,
         "smallest_shown": row.smallest_shown,
         "smallest_not_found": row.smallest_not_found,
-        "cells": [
-            {
-                "size": cell.size,
-                "al": cell.gate.candidate_al,
-                "change": cell.gate.change,
-                "shown_lower": cell.lower,
-                "gate_lower": cell.gate.lower,
-                "gate_upper": cell.gate.upper,
-                "tolerance": cell.gate.tolerance,
-                "prompts": cell.gate.prompts,
-                "standing": cell.standing,
-                "detectable_drop": cell.gate.detectable_drop,
-                "outside_share": cell.outside_share,
-                "reason": cell.gate.reason,
-            }
-            for cell in row.cells
-        ],
+        "cells": [_cell_json(cell) for cell in row.cells],
+    }
+
+
+def _cell_json(cell: SizeCell) -> dict[str, Any]:
+    macro = cell.gate.change_of(AL_MACRO)
+    return {
+        "size": cell.size,
+        "al": macro.candidate if macro else None,
+        "change": macro.change if macro else None,
+        "shown_lower": cell.lower,
+        "gate_lower": macro.lower if macro else None,
+        "gate_upper": macro.upper if macro else None,
+        "tolerance": macro.tolerance if macro else None,
+        "prompts": cell.gate.prompts,
+        "standing": cell.standing,
+        "detectable_drop": cell.gate.detectable_drop,
+        "outside_share": cell.outside_share,
+        "reason": cell.gate.reason,
     }
 
 
@@ -146,8 +149,8 @@ def _sections(sweep: VocabularySweep, table: Table) -> Iterator[SizeRow]:
 
 
 def _change(cell: SizeCell) -> str:
-    change = cell.gate.change
-    return f"{ABSENT if change is None else f'{change:+.1%}'} {_MARKS[cell.standing]}"
+    macro = cell.gate.change_of(AL_MACRO)
+    return f"{ABSENT if macro is None else f'{macro.change:+.1%}'} {_MARKS[cell.standing]}"
 
 
 def _unseen_drop(row: SizeRow) -> float | None:
@@ -158,11 +161,6 @@ def _unseen_drop(row: SizeRow) -> float | None:
 
 def _figure(sweep: VocabularySweep) -> str:
     return next(iter(sweep.gates.values())).figure
-
-
-def _tolerance(sweep: VocabularySweep) -> str:
-    own = "".join(f", {name} {share:.1%}" for name, share in sorted(sweep.policy.by_category.items()))
-    return f"{sweep.policy.tolerance:.1%}{own}"
 
 
 def _size(size: int | None) -> str:

@@ -17,6 +17,7 @@ PLACEHOLDER = "FULL BENCHMARK DATA SHOULD BE FETCHED FROM THE SOURCE USING SPECD
 """How a row of the public SPEED-Bench dataset begins whose text must first be resolved by its authors' scripts."""
 
 _COLUMNS = "question_id, category and turns"
+RESERVED_CATEGORY = "overall"
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -96,6 +97,11 @@ def _parse_row(line: bytes, where: str) -> Prompt:
     for label, text in (("question_id", row.question_id), ("category", row.category)):
         if not text.strip():
             raise SplitError(f"{where}: {label} is empty.", f"A row needs {_COLUMNS}.")
+    if row.category == RESERVED_CATEGORY:
+        raise SplitError(
+            f"{where}: a category cannot be called {RESERVED_CATEGORY!r}.",
+            "That is the name of all categories together in every table; rename it.",
+        )
     if not row.turns:
         raise SplitError(f"{where}: the row {row.question_id!r} has no turns.", "Give at least one user message.")
     for turn in row.turns:

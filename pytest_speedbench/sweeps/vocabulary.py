@@ -4,10 +4,11 @@ Two kinds of statement are made, each at the policy's family-wise error over all
 
 - *regression found*: the gate's verdict at one size. Each of S sizes is gated at family error / S (Bonferroni), and
   within a size the gate corrects over its categories and the overall row (Holm).
-- *no regression shown*: the lower bound of the change excludes a drop beyond the tolerance. Each of m rows (categories
-  and overall) is tested at family error / m, its sizes in fixed order from the largest down, and a size counts only if
-  all larger ones do. A fixed order needs no correction over sizes: a false statement needs the first size that is
-  really worse to pass its own test, which happens with a probability of at most family error / m.
+- *no regression shown*: the lower bound of the change excludes a drop beyond the tolerance. Each of m lengths (macro
+  and pooled, of categories and overall) is tested at family error / m, its sizes in fixed order from the largest down,
+  and a size counts only if all larger ones do. A fixed order needs no correction over sizes: a false statement needs
+  the first size that is really worse to pass its own test, which happens with a probability of at most
+  family error / m.
 
 What is neither is *no regression found*: the prompts do not say.
 """
@@ -30,15 +31,16 @@ from pytest_speedbench.gate import (
     GatePolicy,
     GateResult,
     GateRow,
-    Pairing,
-    PromptPair,
+    Look,
     Verdict,
     compare,
+    looks_of,
     pair_up,
 )
 from pytest_speedbench.measure.run import Conversation, Run
 from pytest_speedbench.pruning import TokenCounts, draft_vocabulary, most_frequent, prune_head, special_ids
 from pytest_speedbench.pruning.coverage import outside_of
+from pytest_speedbench.tolerance import LENGTH_METRICS
 
 
 class Standing(str, Enum):
@@ -61,7 +63,8 @@ class SizeCell:
     Attributes:
         size: tokens the head can propose.
         gate: the gate's row at family error / S: lengths, change, its own interval and verdict.
-        lower: lower bound of the change at the one-sided level family error / m; ``None`` if it cannot be tested.
+        lower: the lower of both lengths' lower bounds of the change, each at the one-sided level family error / m;
+            ``None`` if they cannot be tested.
         standing: what can be said.
         outside_share: share of the target's output tokens that the head cannot propose; ``None`` without output.
     """
@@ -245,11 +248,12 @@ def judge(full: Run, pruned: Mapping[int, Run], policy: GatePolicy) -> Vocabular
     gates = {size: compare(pairings[size], per_size) for size in sizes}
     names = [*full.categories, *([OVERALL] if all(result.overall for result in gates.values()) else [])]
     vocabularies = {size: _vocabulary(pruned[size]) for size in sizes}
-    level = policy.family_error / len(names)
+    looks = {size: looks_of(pairings[size], policy) for size in sizes}
+    level = policy.family_error / (len(names) * len(LENGTH_METRICS))
 
     def row(name: str) -> SizeRow:
         conversations = full.conversations if name == OVERALL else full.in_category(name)
-        return _row(name, conversations, gates, pairings, vocabularies, level)
+        return _row(name, conversations, gates, looks, vocabularies, level)
 
     rows = {name: row(name) for name in names}
     return VocabularySweep(
@@ -268,7 +272,7 @@ def _row(
     name: str,
     conversations: Sequence[Conversation],
     gates: Mapping[int, GateResult],
-    pairings: Mapping[int, Pairing],
+    looks: Mapping[int, Mapping[tuple[str, str], Look]],
     vocabularies: Mapping[int, NDArray[np.int64]],
     level: float,
 ) -> SizeRow:
@@ -277,32 +281,27 @@ def _row(
     full_al: float | None = None
     for size, result in gates.items():
         gate = next(row for row in result.all_rows if row.name == name)
-        full_al = gate.baseline_al
-        lower = _lower_bound(gate, pairings[size].pairs, result, level)
-        standing = _standing(gate, lower, larger_shown=all_shown)
+        macro = gate.change_of("al_macro")
+        full_al = macro.baseline if macro else None
+        found = [look for (row, _), look in looks[size].items() if row == name]
+        bounds = [(look.estimate.interval(level)[0], look.boundary) for look in found]
+        shown = bool(bounds) and all(lower >= boundary for lower, boundary in bounds)
+        standing = _standing(gate, shown=shown, larger_shown=all_shown)
         all_shown = standing is Standing.SHOWN
         share = outside_of(conversations, vocabularies[size]).share
-        cells.append(SizeCell(size, gate, lower, standing, share))
+        lower = min((lower for lower, _ in bounds), default=None)
+        cells.append(SizeCell(size, gate, None if lower is None else lower - 1, standing, share))
     return SizeRow(name, full_al, tuple(cells))
 
 
-def _standing(gate: GateRow, lower: float | None, *, larger_shown: bool) -> Standing:
+def _standing(gate: GateRow, *, shown: bool, larger_shown: bool) -> Standing:
     if gate.verdict is Verdict.REGRESSION:
         return Standing.REGRESSION
-    if gate.verdict is Verdict.MISSING or lower is None:
+    if gate.verdict is Verdict.MISSING or not gate.tested:
         return Standing.NOT_JUDGED
-    return Standing.SHOWN if larger_shown and lower >= -gate.tolerance else Standing.NOT_FOUND
-
-
-def _lower_bound(gate: GateRow, pairs: Iterable[PromptPair], result: GateResult, level: float) -> float | None:
-    """The lower bound of this row's change, tested alone at the one-sided ``level``."""
-    judged = {row.name for row in result.rows if row.verdict is not Verdict.MISSING}
-    own = judged if gate.name == OVERALL else judged & {gate.name}
-    alone = tuple(replace(pair, category=gate.name) for pair in pairs if pair.category in own)
-    if not alone:
-        return None
-    (row,) = compare(Pairing(alone), GatePolicy(tolerance=gate.tolerance, family_error=level)).rows
-    return row.lower
+    if not gate.change_of("al_pooled") and gate.verdict is Verdict.NO_REGRESSION:
+        shown = True  # too few prompts to test, but none of them changed
+    return Standing.SHOWN if larger_shown and shown else Standing.NOT_FOUND
 
 
 def _vocabulary(run: Run) -> NDArray[np.int64]:

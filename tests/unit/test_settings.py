@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import contextlib
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_speedbench.cli.common import add_gate_options, settings_of
 from pytest_speedbench.config import Drafter, DrafterMethod
 from pytest_speedbench.errors import ConfigError
+from pytest_speedbench.options import OPTIONS
 from pytest_speedbench.settings import (
     COMMAND_LINE,
     Settings,
-    Tolerance,
-    parse_tolerance,
     read_environment,
     read_layer,
     read_project,
     resolve,
 )
+from pytest_speedbench.tolerance import Allowance, Tolerance
 
 
 def settings(
@@ -29,15 +31,13 @@ def settings(
     command_line: dict[str, Any] | None = None,
     call: dict[str, Any] | None = None,
 ) -> Settings:
-    read = read_project(project or {})
-    layers = [
-        read.defaults,
+    closer = [
         read_layer("the speedbench marker", marker or {}),
         read_environment(environment or {}),
         read_layer(COMMAND_LINE, command_line or {}),
         read_layer("the call", call or {}),
     ]
-    return resolve(layers, read.pairs)
+    return resolve(read_project(project or {}), closer)
 
 
 def test_without_any_setting_the_bundled_pair_is_measured() -> None:
@@ -134,27 +134,105 @@ def test_lists_and_flags() -> None:
     assert settings({"categories": ["qa"]}).categories == ("qa",)
 
 
+def test_what_the_gate_does_unless_told_otherwise() -> None:
+    chosen = settings()
+    assert (chosen.policy, chosen.family_error, chosen.sequential) == ("detect", 0.01, True)
+    assert (chosen.repeat, chosen.rounds, chosen.tolerance) == (1, 6, Tolerance())
+
+
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("key", "text", "value", "expected"),
     [
-        ("5%", Tolerance(0.05)),
-        ("0.05", Tolerance(0.05)),
-        (0.05, Tolerance(0.05)),
-        ("0", Tolerance(0.0)),
-        ("1%,multilingual=5%", Tolerance(0.01, {"multilingual": 0.05})),
-        ("multilingual=5%", Tolerance(0.01, {"multilingual": 0.05})),
-        ({"default": "3%", "qa": 0.1}, Tolerance(0.03, {"qa": 0.1})),
+        ("policy", "prove", "prove", "prove"),
+        ("family_error", "5%", 0.05, 0.05),
+        ("family_error", "0.001", "0.1%", 0.001),
+        ("sequential", "off", False, False),
+        ("sequential", "on", True, True),
+        ("sequential", "false", "off", False),
+        ("repeat", "4", 4, 4),
+        ("rounds", "3", 3, 3),
     ],
 )
-def test_tolerances(value: Any, expected: Tolerance) -> None:
-    read = parse_tolerance(value, "tolerance")
-    assert (read.default, dict(read.by_category)) == (expected.default, dict(expected.by_category))
-    assert read.of("multilingual") == expected.by_category.get("multilingual", expected.default)
+def test_the_gates_settings_from_every_source(key: str, text: str, value: Any, expected: Any) -> None:
+    variable = next(option.variable for option in OPTIONS if option.key == key)
+    sources: list[dict[str, Any]] = [
+        {"command_line": {key: text}},
+        {"environment": {variable: text}},
+        {"project": {key: value}},
+        {"marker": {key: value}},
+        {"call": {key: value}},
+    ]
+    for source in sources:
+        assert getattr(settings(**source), key) == expected
 
 
-@given(st.floats(min_value=0, max_value=0.999))
-def test_a_share_survives_its_percent_form(share: float) -> None:
-    assert parse_tolerance(f"{share * 100}%", "tolerance").default == pytest.approx(share)
+def test_commands_that_gate_take_what_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.speedbench]\ntolerance = "qa=5%"\npolicy = "prove"\n')
+    parser = argparse.ArgumentParser()
+    add_gate_options(parser)
+    flags = [string for action in parser._actions for string in action.option_strings]
+    assert flags == ["-h", "--help", "--baseline-dir", "--tolerance", "--policy", "--family-error"]
+    given = ["--tolerance=2%,al_macro:qa=3%", "--family-error=5%", "--baseline-dir=stored"]
+    chosen = settings_of(parser.parse_args(given))
+    assert (chosen.policy, chosen.family_error, chosen.baseline_dir) == ("prove", 0.05, Path("stored"))
+    assert [chosen.tolerance.of("al_macro", name).value for name in ("qa", "rag")] == [0.03, 0.02]
+    assert chosen.tolerance.of("al_pooled", "qa") == Allowance(0.05)
+    assert "METRIC:CATEGORY" in parser.format_help()
+
+
+SMALL = {"pairs": {"big": {"model": "/m", "tolerance": "4%"}}, "splits": {"my.jsonl": {"tolerance": {"default": 0.03}}}}
+
+
+def test_tolerances_from_the_weakest_source_to_the_strongest() -> None:
+    sources: dict[str, dict[str, Any]] = {
+        "project": {**SMALL, "tolerance": "2%"},
+        "marker": {"tolerance": "5%"},
+        "environment": {"SPEEDBENCH_TOLERANCE": "6%"},
+        "command_line": {"tolerance": "7%"},
+        "call": {"tolerance": "8%", "pair": "big", "split": "my.jsonl"},
+    }
+    assert settings(**sources).tolerance.plain == Allowance(0.08)
+    sources["call"].pop("tolerance")
+    for source, strongest in (("command_line", 0.07), ("environment", 0.06), ("marker", 0.05)):
+        assert settings(**sources).tolerance.plain == Allowance(strongest)
+        sources.pop(source)
+    assert settings(**sources).tolerance.plain == Allowance(0.04)  # the pair's
+    assert settings(SMALL, call={"split": "my.jsonl"}).tolerance.plain == Allowance(0.03)  # the split's
+    assert settings({**SMALL, "tolerance": "2%"}, call={"split": "mini"}).tolerance.plain == Allowance(0.02)
+    assert settings(SMALL).tolerance.plain == Allowance(0.01)
+
+
+def test_tolerances_are_merged_rule_by_rule() -> None:
+    project = {
+        "tolerance": "2%,qa=3%",
+        "pairs": {"big": {"model": "/m", "tolerance": {"qa": "4%", "al_pooled": "0.1abs"}}},
+        "splits": {"small": {"tolerance": "qa=9%,ttft=20%,math=6%"}},
+    }
+    chosen = settings(project, {"split": "small"}, command_line={"pair": "big", "tolerance": "math=7%"}).tolerance
+    assert chosen.rules == {
+        (None, None): Allowance(0.02),
+        (None, "qa"): Allowance(0.04),
+        (None, "math"): Allowance(0.07),
+        ("al_pooled", None): Allowance(0.1, absolute=True),
+        ("ttft", None): Allowance(0.2),
+    }
+
+
+def test_the_tolerance_of_a_pair_and_of_a_split_may_be_the_default_ones() -> None:
+    project = {
+        "pairs": {"tiny-eagle3": {"model": "/m", "tolerance": "4%"}},
+        "splits": {"mini": {"tolerance": "qa=3%"}},
+    }
+    rules = {(None, None): Allowance(0.04), (None, "qa"): Allowance(0.03)}
+    assert settings(project).tolerance.rules == rules
+    assert settings(project, command_line={"drafter": "ngram", "pair": "tiny-eagle3"}).tolerance.rules == rules
+
+
+def test_a_pairs_tolerance_does_not_make_it_another_pair() -> None:
+    table = {"model": "/m", "drafter": "ngram"}
+    with_it = settings({"pair": "big", "pairs": {"big": {**table, "tolerance": "5%"}}})
+    assert with_it.pair == settings({"pair": "big", "pairs": {"big": table}}).pair
 
 
 @pytest.mark.parametrize(
@@ -189,10 +267,23 @@ def test_a_share_survives_its_percent_form(share: float) -> None:
         ({"command_line": {"categories": " , "}}, "--speedbench-categories names nothing"),
         ({"command_line": {"split": " "}}, "--speedbench-split is ' '"),
         ({"command_line": {"tolerance": "often"}}, "--speedbench-tolerance holds 'often'"),
-        ({"command_line": {"tolerance": "100%"}}, "holds '100%'"),
-        ({"command_line": {"tolerance": "-1%"}}, "holds '-1%'"),
-        ({"command_line": {"tolerance": "nan"}}, "holds 'nan'"),
-        ({"command_line": {"tolerance": "qa=1%,qa=2%"}}, "two tolerances for one category"),
+        ({"project": {"tolerance": "1"}}, "tolerance in [tool.speedbench] holds '1'"),
+        ({"project": {"pairs": {"a": {"model": "/m", "tolerance": "x"}}}}, "in [tool.speedbench.pairs.a] holds 'x'"),
+        ({"project": {"splits": {"a": {"tolerance": True}}}}, "tolerance in [tool.speedbench.splits.a] holds True"),
+        ({"project": {"splits": []}}, "splits in [tool.speedbench] is not a table of tables. Write each split as"),
+        ({"project": {"splits": {"a": {"tolerence": 0}}}}, "in [tool.speedbench.splits.a]. Did you mean 'tolerance'?"),
+        ({"project": {"splits": {"a": {"jsonl": {"tolerance": 0}}}}}, '[tool.speedbench.splits."FILE.jsonl"]'),
+        ({"command_line": {"policy": "proof"}}, "--speedbench-policy is 'proof'. Did you mean 'prove'?"),
+        ({"project": {"policy": ["prove"]}}, "policy in [tool.speedbench] is ['prove']. Give detect or prove."),
+        ({"command_line": {"family_error": "0"}}, "--speedbench-family-error is '0'. Give a share"),
+        ({"command_line": {"family_error": "50%"}}, "--speedbench-family-error is '50%'"),
+        ({"environment": {"SPEEDBENCH_FAMILY_ERROR": "nan"}}, "SPEEDBENCH_FAMILY_ERROR is 'nan'"),
+        ({"marker": {"family_error": True}}, "family_error in the speedbench marker is True"),
+        ({"command_line": {"sequential": "maybe"}}, "--speedbench-sequential is 'maybe'. Give on or off"),
+        ({"project": {"sequential": 2}}, "sequential in [tool.speedbench] is 2"),
+        ({"command_line": {"repeat": "0"}}, "--speedbench-repeat is 0"),
+        ({"command_line": {"rounds": "2"}}, "--speedbench-rounds is 2, which is too few"),
+        ({"command_line": {"rounds": "some"}}, "--speedbench-rounds is 'some', which is no whole number"),
     ],
 )
 def test_mistakes_get_one_clear_sentence(sources: dict[str, Any], message: str) -> None:
@@ -202,7 +293,7 @@ def test_mistakes_get_one_clear_sentence(sources: dict[str, Any], message: str) 
     assert caught.value.remedy
 
 
-@given(st.dictionaries(st.sampled_from(["pair", "model", "drafter", "prompts", "tolerance", "split"]), st.text()))
+@given(st.dictionaries(st.sampled_from([option.key for option in OPTIONS]), st.text()))
 def test_any_text_is_read_or_refused(raw: dict[str, str]) -> None:
     with contextlib.suppress(ConfigError):
         settings(command_line=raw)

@@ -54,6 +54,7 @@ def test_the_hash_follows_the_content(tmp_path: Path) -> None:
         ([{**row(), "question_id": 3}], "at `$.question_id`"),
         ([row(question_id=" ")], "question_id is empty"),
         ([row(category="")], "category is empty"),
+        ([row(category="overall")], "cannot be called 'overall'"),
         ([row("a"), row("b"), row("a")], "line 3: question_id 'a' was used in line 1"),
         (
             [row(turns=["FULL BENCHMARK DATA SHOULD BE FETCHED FROM THE SOURCE USING SPECDEC_BENCH: x"])],

@@ -17,6 +17,7 @@ from pytest_speedbench.measure.run import Run
 from pytest_speedbench.pruning import TokenCounts, draft_vocabulary
 from pytest_speedbench.report.vocabulary import conclusion, vocabulary_json, vocabulary_lines
 from pytest_speedbench.sweeps.vocabulary import Standing, VocabularySweep, cut_heads, judge, sweep_vocabulary
+from pytest_speedbench.tolerance import parse_tolerance
 from tests.unit.engines import tiny_models
 from tests.unit.engines.tiny_models import VOCAB
 from tests.unit.metrics.runs import conversation, run, turn
@@ -160,9 +161,10 @@ def test_the_family_is_split_over_sizes_for_findings_and_over_rows_for_what_is_s
     assert one.gates[40].family_error == pytest.approx(0.01)
     assert three.gates[40].family_error == pytest.approx(0.01 / 3)
     before, after = one.rows[0].cells[0], three.rows[0].cells[0]
-    assert before.gate.upper is not None
-    assert after.gate.upper is not None
-    assert after.gate.upper > before.gate.upper
+    bounds = [cell.gate.changes[0].upper for cell in (before, after)]
+    assert bounds[0] is not None
+    assert bounds[1] is not None
+    assert bounds[1] > bounds[0]
     assert after.lower == before.lower, "a fixed order of sizes needs no correction"
 
 
@@ -191,7 +193,9 @@ def false_statements(repetitions: int, ratio: float, policy: GatePolicy, pair: P
 
 def test_a_drop_just_beyond_the_tolerance_is_hardly_ever_called_harmless(pair: Pair, heads: dict[int, Pair]) -> None:
     """Three rows share 20 %, and the two categories' part of it is 13 %; 60 sweeps exceed 15 in 4 of 1,000 cases."""
-    assert false_statements(60, 0.95, GatePolicy(tolerance=0.05, family_error=0.2), pair, heads) <= 15
+    assert (
+        false_statements(60, 0.95, GatePolicy(parse_tolerance("5%", "tolerance"), family_error=0.2), pair, heads) <= 15
+    )
 
 
 def test_coverage_stands_next_to_the_change(pair: Pair, heads: dict[int, Pair]) -> None:
@@ -260,7 +264,9 @@ def test_counts_of_another_vocabulary_are_refused(pair: Pair, tmp_path: Path) ->
 def test_the_tables_say_what_holds(pair: Pair, heads: dict[int, Pair]) -> None:
     full = {"math": noisy(0), "multilingual": GOOD}
     cut = {"math": noisy(1), "multilingual": BAD}
-    sweep = judged(pair, heads, {0: full, 40: full, 20: full, 10: cut}, GatePolicy(by_category={"math": 0.02}))
+    sweep = judged(
+        pair, heads, {0: full, 40: full, 20: full, 10: cut}, GatePolicy(parse_tolerance("math=2%", "tolerance"))
+    )
     text = "\n".join(vocabulary_lines(sweep, width=120, colour=False))
     (multilingual, missed) = (line for line in text.splitlines() if line.lstrip().startswith("multilingual"))
     assert multilingual.split() == ["multilingual", "3.667", "+0.0%", "=", "+0.0%", "=", "-63.6%", "!", "20", "20"]

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from pytest_speedbench.baselines import Baseline
+from pytest_speedbench.baselines.calibration import Calibration
 from pytest_speedbench.gate import Verdict, compare, pair_up
 from pytest_speedbench.measure.run import Conversation, Run
 from tests.unit.metrics.runs import conversation, run, turn
@@ -15,6 +17,10 @@ ROWS = [
 ]
 RUN = run(ROWS)
 BASELINE = Baseline.from_run(RUN, date="2026-03-01T10:00:00")
+UNCALIBRATED = (
+    "The baseline is not calibrated: the gate allows for the spread of prompts, not for what moves a whole run "
+    "(record one with --speedbench-update --speedbench-repeat=5)."
+)
 
 
 def changed(index: int, new: Conversation) -> Run:
@@ -28,20 +34,21 @@ def test_a_run_against_its_own_baseline_is_unchanged() -> None:
     assert pairing.against == "the baseline of small on split, recorded 2026-03-01"
     assert pairing.figure == "acceptance length"
     assert pairing.baseline_prompts == {"qa": 4, "math": 4}
-    assert pairing.notes == ()
+    assert pairing.notes == (UNCALIBRATED,)
+    assert pairing.draft_length == 3
     assert "--speedbench-update" in pairing.update_hint
     first = pairing.pairs[0]
     assert (first.question_id, first.category, first.turns, first.baseline_steps) == ("q0", "qa", 2, 3)
     assert first.baseline_al == first.candidate_al == pytest.approx(1 + 4 / 3)
     result = compare(pairing)
-    assert [row.change for row in result.all_rows] == [0.0, 0.0, 0.0]
+    assert [change.change for row in result.all_rows for change in row.changes] == [0.0] * 6
     assert not result.failed
 
 
 def test_two_runs_have_no_file_to_update() -> None:
     pairing = pair_up(RUN, RUN)
     assert pairing.pairs == pair_up(BASELINE, RUN).pairs
-    assert (pairing.against, pairing.update_hint) == ("small on split", "")
+    assert (pairing.against, pairing.update_hint, pairing.notes) == ("small on split", "", ())
 
 
 def test_steps_without_a_draft_change_the_figure_and_its_name() -> None:
@@ -94,6 +101,7 @@ def test_a_narrowed_run_is_compared_and_says_so() -> None:
     assert pairing.notes == (
         "Not measured, so not compared: math.",
         "3 of the baseline's 8 prompts were measured.",
+        UNCALIBRATED,
     )
     result = compare(pairing)
     assert [(row.name, row.prompts, row.of_prompts) for row in result.rows] == [("qa", 3, 4)]
@@ -104,11 +112,52 @@ def test_a_narrowed_run_is_compared_and_says_so() -> None:
 def test_prompts_that_the_baseline_lacks_are_counted() -> None:
     more = replace(RUN, conversations=(*ROWS, conversation("q9", "qa", turn([0, 0]))))
     pairing = pair_up(BASELINE, more)
-    assert pairing.notes == ("1 measured prompts are not in the baseline and were not compared.",)
+    assert pairing.notes == ("1 measured prompts are not in the baseline and were not compared.", UNCALIBRATED)
     assert not compare(pairing).failed
 
 
 def test_other_outputs_are_counted() -> None:
     other = replace(ROWS[0].turns[0], output_ids=tuple(range(50, 56)))
     pairing = pair_up(BASELINE, changed(0, replace(ROWS[0], turns=(other, ROWS[0].turns[1]))))
-    assert pairing.notes == ("The output differs from the baseline's in 1 of 8 prompts.",)
+    assert pairing.notes == ("The output differs from the baseline's in 1 of 8 prompts.", UNCALIBRATED)
+
+
+def test_of_several_runs_the_mean_is_compared() -> None:
+    other = changed(0, conversation("q0", "qa", turn([0, 0]), turn([0])))
+    pairing = pair_up(BASELINE, [RUN, other])
+    first, second = pairing.pairs[:2]
+    assert first.after is not None
+    assert (first.after.runs, first.after.steps) == (2, 3)
+    assert first.candidate_al == pytest.approx((1 + 4 / 3 + 1) / 2)
+    assert second.after is not None
+    assert second.before is not None
+    assert second.after.same_as(second.before)
+
+
+def test_a_prompt_without_a_record_in_one_of_several_runs_cannot_be_compared() -> None:
+    silent = changed(0, conversation("q0", "qa", turn([3], record=False)))
+    pairing = pair_up(BASELINE, [RUN, silent])
+    assert [pair.problem for pair in pairing.pairs[:2]] == ["the engine gave no acceptance record", ""]
+    fewer = pair_up(BASELINE, [RUN, replace(RUN, conversations=tuple(ROWS[1:]))])
+    assert fewer.pairs[0].problem == "the engine gave no acceptance record"
+
+
+def test_of_a_calibrated_baseline_the_mean_over_its_runs_is_compared() -> None:
+    runs = [RUN, RUN, changed(0, conversation("q0", "qa", turn([0, 0]), turn([0])))]
+    calibrated = replace_calibration(BASELINE, runs)
+    pairing = pair_up(calibrated, RUN)
+    first, second = pairing.pairs[:2]
+    assert first.before is not None
+    assert first.before.runs == 3
+    assert first.baseline_al == pytest.approx(((1 + 4 / 3) * 2 + 1) / 3)
+    assert first.after is not None
+    assert not first.after.same_as(first.before)
+    assert second.before is not None
+    assert second.after is not None
+    assert second.after.same_as(second.before)
+    assert pairing.noise.keys() == {"math", "qa", "overall"}
+    assert UNCALIBRATED not in pairing.notes
+
+
+def replace_calibration(baseline: Baseline, runs: list[Run]) -> Baseline:
+    return msgspec.structs.replace(baseline, calibration=Calibration.of_runs(runs, "2026-03-01"))

@@ -1,0 +1,155 @@
+"""What is judged by itself: each category, and all prompts together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from pytest_speedbench.gate.effects import MIN_PROMPTS, LogRatio
+from pytest_speedbench.gate.figures import AL_MACRO, LENGTHS, paired_change, sums, unpaired_change
+from pytest_speedbench.gate.noise import OVERALL
+from pytest_speedbench.gate.verdict import Change, GateRow, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_speedbench.gate.counts import StepCounts
+    from pytest_speedbench.gate.pairing import Pairing, PromptPair
+    from pytest_speedbench.gate.verdict import Basis
+    from pytest_speedbench.tolerance import Tolerance
+
+
+class Row:
+    """One category's prompts, or those of all categories that can be compared, with what is accepted of them."""
+
+    def __init__(
+        self, name: str, pairs: Sequence[PromptPair], pairing: Pairing, tolerance: Tolerance, *, of_all: bool = False
+    ) -> None:
+        self.name = name
+        self.of_all = of_all
+        self._basis: Basis = pairing.basis
+        self._tolerance = tolerance
+        self._published = pairing.published.get(name)
+        self._pairs = pairs
+        self.usable = [pair for pair in pairs if self._is_usable(pair)]
+        self.before: list[StepCounts] = [pair.before for pair in self.usable if pair.before is not None]
+        self.after: list[StepCounts] = [pair.after for pair in self.usable if pair.after is not None]
+        self.left_out = sum(not pair.problem for pair in pairs) - len(self.usable)
+        baseline = sum(pairing.baseline_prompts.values()) if of_all else pairing.baseline_prompts.get(name, 0)
+        own = len(self.after) if pairing.basis == "unpaired" else len(pairs)
+        self.of_prompts = max(own, baseline)
+        self.problem = self._problem()
+
+    @property
+    def prompts(self) -> int:
+        """Prompts compared; of the smaller side, if they are different ones."""
+        if self._basis == "aggregate":
+            return len(self.after)
+        return min(len(self.before), len(self.after))
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are figures on both sides, and prompts enough for a p-value and an interval."""
+        return not self.problem and self.prompts >= MIN_PROMPTS
+
+    @property
+    def candidate_al(self) -> float | None:
+        """Mean length now; ``None`` without any."""
+        return fmean(count.length for count in self.after) if self.after else None
+
+    def gates(self, metric: str) -> bool:
+        """Whether this figure is to be judged here."""
+        if metric in LENGTHS:
+            return True
+        return self._tolerance.gates(metric, None if self.of_all else self.name)
+
+    def ratio(self, metric: str) -> LogRatio | None:
+        """How the figure changed; ``None`` where a side has nothing of it, such as steps that reached a position."""
+        try:
+            if self._basis == "aggregate":
+                return LogRatio.to_constant(self._published, sums(metric, self.after)) if self._published else None
+            change = paired_change if self._basis == "paired" else unpaired_change
+            return change(metric, self.before, self.after)
+        except ValueError:
+            return None
+
+    def accepted_drop(self, metric: str, baseline: float) -> float:
+        """The tolerance as a share of the baseline's figure; of all prompts, the mean of their categories'."""
+        if not self.of_all:
+            return self._tolerance.of(metric, self.name).relative_to(baseline)
+        counts = [(pair.category, pair.before or pair.after) for pair in self.usable]
+        weights = [(category, count.length) for category, count in counts if count is not None]
+        accepted = sum(
+            weight * self._tolerance.of(metric, category).relative_to(baseline) for category, weight in weights
+        )
+        return accepted / sum(weight for _, weight in weights)
+
+    def untested(self) -> GateRow:
+        """The finished row where nothing could be tested. Prompts that did not change at all are no regression."""
+        verdict, reason, changes = Verdict.UNDECIDED, f"fewer than {MIN_PROMPTS} prompts to compare", []
+        if self.problem:
+            verdict, reason = Verdict.MISSING, self.problem
+        else:
+            ratio = self.ratio(AL_MACRO)
+            if ratio is not None:
+                unchanged = self._basis == "paired" and not ratio.changed
+                verdict, reason = (Verdict.NO_REGRESSION, "") if unchanged else (verdict, reason)
+                changes = [_untested_change(ratio, self.accepted_drop(AL_MACRO, ratio.baseline), unchanged=unchanged)]
+        return GateRow(self.name, self.prompts, self.of_prompts, tuple(changes), verdict, reason)
+
+    def _is_usable(self, pair: PromptPair) -> bool:
+        if pair.problem:
+            return False
+        if self._basis == "paired":
+            return pair.before is not None and pair.after is not None
+        return pair.before is not None or pair.after is not None
+
+    def _problem(self) -> str:
+        problems = Counter(pair.problem for pair in self._pairs if pair.problem)
+        if problems:
+            problem, count = problems.most_common(1)[0]
+            return f"{count} of {len(self._pairs)} prompts: {problem}"
+        if self._basis == "aggregate" and self._published is None:
+            return "the table does not have this category"
+        if self.prompts:
+            return ""
+        if self._basis == "paired":
+            return "no prompt that both sides decoded a step of"
+        return "one side has no prompt of this category that decoded a step"
+
+
+def make_rows(pairing: Pairing, tolerance: Tolerance) -> list[Row]:
+    """The categories in alphabetical order, then all prompts of those without a problem, if they are several.
+
+    Raises:
+        ValueError: a prompt occurs twice.
+    """
+    pairs = sorted(pairing.pairs, key=lambda pair: pair.question_id)
+    unpaired = pairing.basis == "unpaired"
+    seen = {(pair.question_id, unpaired and pair.before is None) for pair in pairs}
+    if len(seen) < len(pairs):
+        raise ValueError("a prompt occurs twice")
+    categories = sorted({pair.category for pair in pairs})
+    rows = [Row(name, [p for p in pairs if p.category == name], pairing, tolerance) for name in categories]
+    compared = [row for row in rows if not row.problem]
+    if pairing.together and len(compared) > 1 and (pairing.basis != "aggregate" or OVERALL in pairing.published):
+        rows.append(Row(OVERALL, [p for row in compared for p in row.usable], pairing, tolerance, of_all=True))
+    return rows
+
+
+def _untested_change(ratio: LogRatio, tolerance: float, *, unchanged: bool) -> Change:
+    return Change(
+        metric=AL_MACRO,
+        prompts=ratio.prompts,
+        baseline=ratio.baseline,
+        candidate=ratio.candidate,
+        lower=0.0 if unchanged else None,
+        upper=0.0 if unchanged else None,
+        tolerance=tolerance,
+        p_value=None,
+        adjusted_p_value=None,
+        level=None,
+        verdict=Verdict.NO_REGRESSION if unchanged else Verdict.UNDECIDED,
+        detectable_drop=None,
+    )

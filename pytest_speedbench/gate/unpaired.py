@@ -1,0 +1,206 @@
+"""Comparisons that are not prompt by prompt: with other prompts, or with a published table. Weaker, and said to be.
+
+Prompts differ among each other much more than one prompt does between two measurements, so that these tests of means
+see only large drops: at equal numbers of prompts several times as large as a paired test's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from pytest_speedbench.baselines.schema import Baseline
+from pytest_speedbench.errors import BaselineError
+from pytest_speedbench.gate.counts import StepCounts
+from pytest_speedbench.gate.noise import OVERALL, calibration_notes, run_noise
+from pytest_speedbench.gate.pairing import (
+    ACCEPTANCE_LENGTH,
+    TOKENS_PER_DECODE_STEP,
+    Pairing,
+    PromptPair,
+    counts_by_category,
+    describe,
+    has_undrafted,
+    make_pair,
+    sides,
+    sides_of_runs,
+)
+from pytest_speedbench.measure.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_speedbench.baselines.published import PublishedFigures
+    from pytest_speedbench.gate.pairing import Side
+
+Candidate = Run | Baseline | Sequence[Run]
+"""What is judged: a run, several runs of one pair, or what a baseline stores of one."""
+
+PREFILL_COUNTED = "tokens per step, prefill included"
+UNPAIRED_NOTE = "The two sides have different prompts: a test of means, which sees less than one prompt by prompt."
+TABLE_NOTE = (
+    "Compared with published figures, which have no prompts: their own error is not known and not counted; a test of "
+    "means, weaker than prompt by prompt."
+)
+_MIX_SHIFT = 0.001
+"""Relative shift of the overall mean by another mix of categories, from which it is no longer compared."""
+_ROUNDING = 0.01
+
+
+def pairing_unpaired(baseline: Baseline, candidate: Candidate) -> Pairing:
+    """Set a baseline against a run of other prompts in the same categories.
+
+    The same target, tokenizer and settings are the acceptance keys' business, not looked at here; nor is whether the
+    two sets of prompts are equally hard, which nobody but the user can know.
+
+    All prompts together are compared only where both sides hold the same shares of the categories.
+    """
+    before, after = sides(baseline), _sides_of(candidate)
+    undrafted = has_undrafted((*before.values(), *after.values()))
+    measured = {side.category for side in after.values()}
+    compared = {name: side for name, side in before.items() if side.category in measured}
+    pairs = [_one_sided(name, side, undrafted=undrafted, is_baseline=True) for name, side in compared.items()]
+    pairs += [_one_sided(name, side, undrafted=undrafted, is_baseline=False) for name, side in after.items()]
+    shift = _mix_shift(pairs)
+    left = sorted({side.category for side in before.values()} - measured)
+    notes = [f"Not measured, so not compared: {', '.join(left)}."] if left else []
+    if abs(shift) > _MIX_SHIFT:
+        notes.append(
+            "All prompts together are not compared: the two sides hold other shares of the categories, which alone "
+            f"moves their mean by {shift:+.1%}."
+        )
+    return Pairing(
+        pairs=tuple(pairs),
+        against=describe(baseline),
+        figure=TOKENS_PER_DECODE_STEP if undrafted else ACCEPTANCE_LENGTH,
+        basis="unpaired",
+        baseline_prompts=counts_by_category(compared.values()),
+        noise=run_noise(baseline, undrafted=undrafted),
+        draft_length=max((record.draft_length for side in after.values() for record in side.records), default=0),
+        together=abs(shift) <= _MIX_SHIFT,
+        notes=(UNPAIRED_NOTE, *notes, *calibration_notes(baseline, ())),
+    )
+
+
+def pairing_with_table(table: PublishedFigures, candidate: Candidate) -> Pairing:
+    """Set a run against a published table, whose figures are taken as exact.
+
+    Its overall mean is compared only where the run's is a mean of the same kind: over all of the table's categories,
+    every one of them alike.
+
+    Raises:
+        BaselineError: another draft length than the table's.
+    """
+    after = _sides_of(candidate)
+    records = [record for side in after.values() for record in side.records]
+    length = max((record.draft_length for record in records), default=table.draft_length)
+    if length != table.draft_length:
+        raise BaselineError(
+            f"The published figures are of a draft length of {table.draft_length}, this run of {length}.",
+            "Measure with the table's draft length.",
+        )
+    with_prefill = table.figure == "speedbench_al"
+    published = dict(table.categories)
+    notes = [TABLE_NOTE]
+    if with_prefill:
+        notes.append("As in SPEED-Bench's tables, every turn's prefill is counted as a step of one token.")
+    elif has_undrafted(after.values()):
+        notes.append("Steps without a draft are left out of the acceptance length, as they are of published ones.")
+    left = sorted(set(published) - {side.category for side in after.values()})
+    if left:
+        notes.append(f"Not measured, so not compared: {', '.join(left)}.")
+    if table.overall is not None:
+        if _is_mean_of_categories(table) and _all_alike(published, after):
+            published[OVERALL] = table.overall
+        else:
+            notes.append("The overall figures are not compared: they are means over different mixes of categories.")
+    return Pairing(
+        pairs=tuple(_against_table(name, side, with_prefill=with_prefill) for name, side in after.items()),
+        against=f"published figures ({table.source})",
+        figure=PREFILL_COUNTED if with_prefill else ACCEPTANCE_LENGTH,
+        basis="aggregate",
+        published=published,
+        draft_length=length,
+        notes=tuple(notes),
+    )
+
+
+def pairing_of_baselines(reference: Baseline, candidate: Baseline) -> Pairing:
+    """Pair the prompts of two baselines, as :func:`~pytest_speedbench.gate.pairing.pair_up` does those of a run."""
+    before, after = sides(reference), sides(candidate)
+    undrafted = has_undrafted((*before.values(), *after.values()))
+    known = {side.category for side in before.values()}
+    pairs = [
+        make_pair(name, before.get(name), side, undrafted=undrafted)
+        for name, side in after.items()
+        if name in before or side.category not in known
+    ]
+    both = len(before.keys() & after.keys())
+    notes = (
+        f"{both} prompts are in both baselines, of {len(before)} in the reference and {len(after)} in the candidate.",
+    )
+    return Pairing(
+        pairs=tuple(pairs),
+        against=describe(reference),
+        figure=TOKENS_PER_DECODE_STEP if undrafted else ACCEPTANCE_LENGTH,
+        baseline_prompts=counts_by_category(before.values()),
+        noise=run_noise(reference, undrafted=undrafted),
+        draft_length=max((record.draft_length for side in after.values() for record in side.records), default=0),
+        notes=(*(notes if both < max(len(before), len(after)) else ()), *calibration_notes(reference, ())),
+    )
+
+
+def _sides_of(candidate: Candidate) -> dict[str, Side]:
+    if isinstance(candidate, Run | Baseline):
+        return sides(candidate)
+    return sides_of_runs(candidate)
+
+
+def _one_sided(question_id: str, side: Side, *, undrafted: bool, is_baseline: bool) -> PromptPair:
+    counts = StepCounts.of(side.records, undrafted=undrafted)
+    problem = ""
+    if not side.records:
+        problem = "the baseline has no acceptance record" if is_baseline else "the engine gave no acceptance record"
+    elif undrafted and any(record.decode_steps is None for record in side.records):
+        problem = "the engine does not say how many decode steps had no draft"
+    before, after = (counts, None) if is_baseline else (None, counts)
+    return PromptPair(question_id, side.category, before, after, side.turns, problem)
+
+
+def _against_table(question_id: str, side: Side, *, with_prefill: bool) -> PromptPair:
+    problem = ""
+    if not side.records:
+        problem = "the engine gave no acceptance record"
+    elif with_prefill and any(record.undrafted_steps is None for record in side.records):
+        problem = "the engine does not say how many decode steps had no draft"
+    records = side.records
+    if with_prefill and not problem:
+        # A prefill makes one token, as a step without a draft does.
+        records = tuple(replace(r, undrafted_steps=(r.undrafted_steps or 0) + side.turns) for r in records)
+    after = StepCounts.of(records, undrafted=with_prefill)
+    return PromptPair(question_id, side.category, None, after, side.turns, problem)
+
+
+def _mix_shift(pairs: Sequence[PromptPair]) -> float:
+    """By how much another mix of categories alone would move the mean over all prompts, relatively."""
+    lengths: dict[str, list[float]] = {}
+    for pair in pairs:
+        if pair.before is not None:
+            lengths.setdefault(pair.category, []).append(pair.before.length)
+    now = Counter(pair.category for pair in pairs if pair.after is not None and pair.category in lengths)
+    if not now:
+        return 0.0
+    before = fmean(length for category in now for length in lengths[category])
+    return sum(count * fmean(lengths[category]) for category, count in now.items()) / now.total() / before - 1
+
+
+def _is_mean_of_categories(table: PublishedFigures) -> bool:
+    return table.overall is not None and abs(fmean(table.categories.values()) - table.overall) <= _ROUNDING
+
+
+def _all_alike(published: Mapping[str, float], after: Mapping[str, Side]) -> bool:
+    counts = counts_by_category(after.values())
+    return set(counts) == set(published) and len(set(counts.values())) == 1

@@ -1,0 +1,76 @@
+"""What a comparison in a test rests on: the policy in force, whether runs may be compared, and the verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_speedbench.baselines.fingerprint import AcceptanceKey, acceptance_differences
+from pytest_speedbench.errors import BaselineError, RegressionError
+from pytest_speedbench.gate import GatePolicy, GateResult
+from pytest_speedbench.report.regression import regression_message
+from pytest_speedbench.tolerance import parse_tolerance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_speedbench.baselines import Baseline
+    from pytest_speedbench.measure.run import Run
+    from pytest_speedbench.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """A comparison with what was compared, so that a failure can say where the loss lies.
+
+    ``reference`` is ``None`` for figures without prompts.
+    """
+
+    result: GateResult
+    reference: Baseline | Run | None
+    runs: Sequence[Run]
+
+    def check(self) -> None:
+        """Fail unless it passed.
+
+        Raises:
+            RegressionError: it did not.
+        """
+        if self.result.failed:
+            raise RegressionError(regression_message(self.result, self.reference, self.runs))
+
+
+def policy_of(settings: Settings, tolerance: Any) -> GatePolicy:
+    """The policy in force, with a call's own tolerance, in any form, before the settings'.
+
+    Raises:
+        ConfigError: the tolerance cannot be read.
+    """
+    chosen = settings.tolerance
+    if tolerance is not None:
+        chosen = chosen.overridden_by(parse_tolerance(tolerance, "tolerance"))
+    return GatePolicy(chosen, settings.family_error, settings.policy)
+
+
+def check_comparable(key: AcceptanceKey, run: Run, what: str) -> None:
+    """Refuse a comparison of unlike things. A missing record is not one: the gate names it, prompt by prompt.
+
+    Raises:
+        BaselineError: the acceptance keys differ.
+    """
+    measured = AcceptanceKey.of(run)
+    if measured.source is None:
+        measured = msgspec.structs.replace(measured, source=key.source, draft_length=key.draft_length)
+    found = acceptance_differences(key, measured)
+    if found:
+        raise BaselineError(
+            f"This run of {run.pair.name!r} is not comparable with {what}: {'; '.join(map(str, found))}.",
+            "Measure under the same settings; after an intended change record a new baseline with --speedbench-update.",
+        )
+
+
+def name_of(stored: Baseline) -> str:
+    """A baseline in words."""
+    return f"the baseline of {stored.pair!r} on {stored.split!r}"
