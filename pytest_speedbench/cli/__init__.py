@@ -26,7 +26,7 @@ from pytest_speedbench.errors import SpeedbenchError
 EXIT_USAGE = 4
 EXIT_INTERRUPTED = 130
 
-_COMMANDS = ("draft_length", "vocabulary")
+_COMMANDS = ("calibrate", "compare", "draft_length", "power", "vocabulary")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
