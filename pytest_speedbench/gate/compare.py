@@ -8,10 +8,10 @@ prompts are of unequal length: long answers hold more steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.gate.effects import Estimate, LogRatio, common_dispersion
+from pytest_speedbench.gate.effects import Common, Estimate, LogRatio
 from pytest_speedbench.gate.figures import LENGTHS, rate_metric
 from pytest_speedbench.gate.multiplicity import holm_adjusted, holm_levels
 from pytest_speedbench.gate.noise import OVERALL, shared_noise
@@ -105,13 +105,14 @@ def look_at(
     looks: dict[tuple[str, str], Look] = {}
     for metric in metrics:
         ratios = {row.name: row.ratio(metric) for row in rows if row.tested}
-        common = common_dispersion(ratio for name, ratio in ratios.items() if ratio is not None and name != OVERALL)
+        common = Common.of(ratio for name, ratio in ratios.items() if ratio is not None and name != OVERALL)
         for row in rows:
             ratio = ratios.get(row.name)
             if ratio is None or (only is not None and row.name not in only) or not row.gates(metric):
                 continue
             noise = shared_noise(pairing.noise, row.name, metric)
-            estimate = Estimate.of(ratio, common, early=early).with_noise(noise)
+            shared = replace(common, skewness=None) if row.of_all else common
+            estimate = Estimate.of(ratio, shared, early=early).with_noise(noise)
             boundary = max(1e-9, 1 - row.accepted_drop(metric, ratio.baseline))
             looks[row.name, metric] = Look(ratio, estimate, boundary, share)
     return looks

@@ -20,9 +20,11 @@ It is learned from all categories, φ_all = (Σ ν φ + m) / (Σ ν + m), and ea
 as moderated t statistics do (Smyth 2004, doi:10.2202/1544-6115.1027), ν being the category's effective number of
 changed prompts, less one. d = 8 and m = 20 are the weights of what is not the category's own.
 
-**Test.** The larger p of Student's t and of Hall's (1992) monotone skewness-corrected form of it, with the skewness γ
-of the ψ_i drawn towards 0 by the same weights. Student's t alone calls far too many regressions where most prompts lose
-a little and few gain much. Both are closed forms and are inverted exactly: interval and verdict always agree.
+**Test.** The larger p of Student's t and of Hall's (1992) monotone skewness-corrected form of it. Student's t alone
+calls far too many regressions where most prompts lose a little and few gain much. A category's skewness γ of the ψ_i
+is drawn towards 0 by the weights above; or, if that is more, towards that of all categories, which is learned as the
+dispersion is and weighs 40: few prompts may hold none of the few that gain. Both forms are closed and are inverted
+exactly: interval and verdict always agree.
 
 How far this holds: ``benchmarks/gate_simulation.py`` and ``benchmarks/gate_coverage.py``.
 """
@@ -50,6 +52,8 @@ COMMON_WEIGHT = 8
 """d: the dispersion of all categories counts as much as so many changed prompts of the category's own."""
 STEPS_WEIGHT = 20
 """m: that steps are independent counts as much as so many changed prompts of all categories together."""
+SKEWNESS_WEIGHT = 40
+"""The skewness of all categories counts as much as so many changed prompts: a third moment takes many to know."""
 CONTRADICTION = 0.1
 """Before an early decision, a spread so improbable under the common dispersion is taken as the category's own."""
 _COMMON_FREEDOM = 50
@@ -194,11 +198,34 @@ class LogRatio:
         return self.own / self.implied if self.implied else None
 
 
-def common_dispersion(ratios: Iterable[LogRatio]) -> float:
-    """φ_all of one figure over all categories; 1 where no prompt changed."""
-    known = [(ratio.freedom, ratio.dispersion) for ratio in ratios if ratio.dispersion is not None]
-    weight = sum(freedom for freedom, _ in known) + STEPS_WEIGHT
-    return (sum(freedom * dispersion for freedom, dispersion in known) + STEPS_WEIGHT) / weight
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What all categories have in common in one figure.
+
+    Attributes:
+        dispersion: φ_all; 1 where no prompt changed.
+        skewness: γ_all; ``None`` for all prompts together, whose own one is drawn towards 0 instead.
+    """
+
+    dispersion: float = 1.0
+    skewness: float | None = 0.0
+
+    @classmethod
+    def of(cls, ratios: Iterable[LogRatio]) -> Common:
+        """Learn it from the categories."""
+        known = [(ratio.freedom, ratio.dispersion, ratio.skewness) for ratio in ratios if ratio.dispersion is not None]
+        weight = sum(freedom for freedom, _, _ in known) + STEPS_WEIGHT
+        return cls(
+            dispersion=(sum(freedom * dispersion for freedom, dispersion, _ in known) + STEPS_WEIGHT) / weight,
+            skewness=sum(freedom * skewness for freedom, _, skewness in known) / weight,
+        )
+
+    def drawn(self, skewness: float, freedom: float, weight: float) -> float:
+        """A skewness known to so many degrees of freedom, drawn to 0, or to the common one if that is more."""
+        own = skewness * freedom / (weight + freedom)
+        if self.skewness is None:
+            return own
+        return max(own, (SKEWNESS_WEIGHT * self.skewness + freedom * skewness) / (SKEWNESS_WEIGHT + freedom))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,26 +252,26 @@ class Estimate:
     variance_of_rest: float = 0.0
 
     @classmethod
-    def of(cls, ratio: LogRatio, common: float = 1.0, *, early: bool = False) -> Estimate:
-        """Moderate a log ratio by the dispersion of all categories.
+    def of(cls, ratio: LogRatio, common: Common | None = None, *, early: bool = False) -> Estimate:
+        """Moderate a log ratio by what all categories have in common.
 
         With ``early``, prompts of the category are still to be asked: its own spread is then taken alone where it
         contradicts the common one.
         """
-        own, dispersion = ratio.freedom, ratio.dispersion
+        own, dispersion, common = ratio.freedom, ratio.dispersion, common or Common()
         if not ratio.changed:
-            rest = ratio.implied_by_all * common if early else 0.0
+            rest = ratio.implied_by_all * common.dispersion if early else 0.0
             return cls(ratio.prompts, 0.0, 0.0, float(COMMON_WEIGHT), 0.0, rest)
         if dispersion is None or ratio.implied is None:
             return cls(ratio.prompts, ratio.log_ratio, ratio.own, max(own, 1e-9), ratio.skewness)
-        weight = 0.0 if early and _contradicts(dispersion, common, own) else float(COMMON_WEIGHT)
-        moderated = (weight * common + own * dispersion) / (weight + own)
+        weight = 0.0 if early and _contradicts(dispersion, common.dispersion, own) else float(COMMON_WEIGHT)
+        moderated = (weight * common.dispersion + own * dispersion) / (weight + own)
         return cls(
             prompts=ratio.prompts,
             log_ratio=ratio.log_ratio,
             variance=ratio.implied * moderated,
             freedom=weight + own,
-            skewness=ratio.skewness * own / (weight + own),
+            skewness=common.drawn(ratio.skewness, own, weight),
             variance_of_rest=ratio.implied_by_all * moderated if early else 0.0,
         )
 

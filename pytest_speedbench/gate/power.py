@@ -7,12 +7,10 @@ with 1 / prompts; a drop is found with the asked probability where
 
     log(1 − tolerance) − log(1 − drop) ≥ (t at that probability + t at the error level) · √(implied + run noise),
 
-each t with the degrees of freedom of the gate's moderated variance. To the t at the error level comes what the
-correction for skewness costs on average, since the prompts' ψ_i are skewed by chance even if nothing else skews them:
-of a normal sample γ has the variance 6 / n, and only a positive one costs, γ t² / (3 √n). The error level is that of
-Holm's first step: the family-wise error over the number of tests. With early stopping the last look alone is counted,
-at its share of the error; the early ones can only find more. The noise that a whole run has in common does not shrink
-with prompts, so that it bounds what any number of them can see.
+each t with the degrees of freedom of the gate's moderated variance. The error level is that of Holm's first step: the
+family-wise error over the number of tests. With early stopping the last look alone is counted, at its share of the
+error; the early ones can only find more. The noise that a whole run has in common does not shrink with prompts, so that
+it bounds what any number of them can see.
 
 Smaller drops than planned are found where prompts that the drafter did not lose keep their steps; larger ones only
 where a few prompts lose it all, or where steps hang together.
@@ -22,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from math import exp, log, pi, sqrt
+from math import exp, log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +58,6 @@ if TYPE_CHECKING:
 
 MOST_PROMPTS = 1_000_000
 """More prompts than that are not planned for."""
-_CHANCE_SKEWNESS = sqrt(6) / (3 * sqrt(2 * pi))
 _EVERY_NUMBER_TO = 200
 _STEP = 1.02
 
@@ -95,17 +92,12 @@ class FigurePlan:
     def detectable(self, prompts: Floats, level: Floats, power: float) -> Floats:
         """The smallest drop that so many prompts find with this probability, at the one-sided error level of each."""
         variance = self.implied / prompts
-        own = self.freedom * (prompts - 1)
-        freedom = COMMON_WEIGHT + own
-        weight = own / freedom
+        freedom = COMMON_WEIGHT + self.freedom * (prompts - 1)
         if self.noise is not None and self.noise.variance:
             total = variance + self.noise.variance
             freedom = total**2 / (variance**2 / freedom + self.noise.variance**2 / self.noise.freedom)
-            weight = weight * (variance / total) ** 1.5
             variance = total
-        quantile = -stdtrit(freedom, level)
-        for_skewness = _CHANCE_SKEWNESS * weight * quantile**2 / prompts
-        reach = (stdtrit(freedom, power) + quantile + for_skewness) * np.sqrt(variance)
+        reach = (stdtrit(freedom, power) - stdtrit(freedom, level)) * np.sqrt(variance)
         drop: Floats = 1 - (1 - self.tolerance) * np.exp(-reach)
         return drop
 

@@ -12,12 +12,13 @@ from scipy import stats
 
 from pytest_speedbench.gate.effects import (
     COMMON_WEIGHT,
+    SKEWNESS_WEIGHT,
     STEPS_WEIGHT,
+    Common,
     Estimate,
     LogRatio,
     RunNoise,
     Sums,
-    common_dispersion,
 )
 from pytest_speedbench.gate.figures import paired_change
 from tests.unit.gate.pairs import Values, counts_of, redrawn
@@ -124,39 +125,49 @@ def test_an_interval_too_wide_for_a_number_is_open() -> None:
 
 @given(st.floats(1e-6, 1e-2), st.floats(1, 80), st.floats(0.3, 5))
 def test_the_variance_lies_between_the_own_and_the_common_one(own: float, freedom: float, common: float) -> None:
-    estimate = Estimate.of(ratio(own, freedom=freedom), common)
+    estimate = Estimate.of(ratio(own, freedom=freedom), Common(common))
     ends = sorted((own, 4e-4 * common))
     assert ends[0] * (1 - 1e-9) <= estimate.variance <= ends[1] * (1 + 1e-9)
     assert estimate.freedom == COMMON_WEIGHT + freedom
 
 
 def test_few_prompts_lean_on_the_common_spread_and_many_on_their_own() -> None:
-    few, many = (Estimate.of(ratio(9e-4, freedom=freedom), 1.0).variance for freedom in (1.0, 800.0))
+    few, many = (Estimate.of(ratio(9e-4, freedom=freedom)).variance for freedom in (1.0, 800.0))
     assert few == pytest.approx(4.556e-4, rel=1e-3)
     assert many == pytest.approx(8.95e-4, rel=1e-3)
 
 
-def test_skewness_is_drawn_towards_none_by_the_same_weights() -> None:
-    assert Estimate.of(ratio(freedom=12.0, skewness=1.5)).skewness == pytest.approx(1.5 * 12 / 20)
+def test_skewness_is_drawn_towards_none_or_towards_the_common_one_if_that_is_more() -> None:
+    one, left = ratio(freedom=12.0, skewness=1.5), ratio(freedom=12.0, skewness=-1.5)
+    assert Estimate.of(one).skewness == pytest.approx(1.5 * 12 / (COMMON_WEIGHT + 12))
+    assert Estimate.of(one, Common(skewness=1.5)).skewness == pytest.approx(1.5)
+    assert Estimate.of(left, Common(skewness=1.5)).skewness == pytest.approx(1.5 * (40 - 12) / (SKEWNESS_WEIGHT + 12))
+    assert Estimate.of(left, Common(skewness=-1.5)).skewness == pytest.approx(-1.5 * 12 / (COMMON_WEIGHT + 12))
+    assert Common.of([one] * 11).skewness == pytest.approx(1.5 * 132 / (132 + STEPS_WEIGHT))
+
+
+def test_all_prompts_together_have_a_skewness_of_their_own() -> None:
+    estimate = Estimate.of(ratio(freedom=12.0, skewness=1.5), Common(skewness=None))
+    assert estimate.skewness == pytest.approx(1.5 * 12 / (COMMON_WEIGHT + 12))
 
 
 def test_without_an_implied_variance_the_own_one_stands() -> None:
-    estimate = Estimate.of(ratio(implied=None, freedom=12.0, skewness=1.5), 3.0)
+    estimate = Estimate.of(ratio(implied=None, freedom=12.0, skewness=1.5), Common(3.0))
     assert (estimate.variance, estimate.freedom, estimate.skewness) == (4e-4, 12.0, 1.5)
 
 
 def test_the_common_dispersion_is_one_until_prompts_say_otherwise() -> None:
-    assert common_dispersion([]) == 1
-    assert common_dispersion([ratio(implied=None)]) == 1
-    one = common_dispersion([ratio(8e-4, freedom=20.0)])
+    assert Common.of([]) == Common(1.0, 0.0)
+    assert Common.of([ratio(implied=None)]) == Common(1.0, 0.0)
+    one = Common.of([ratio(8e-4, freedom=20.0)]).dispersion
     assert one == pytest.approx((20 * 2 + STEPS_WEIGHT) / (20 + STEPS_WEIGHT))
-    assert one < common_dispersion([ratio(8e-4, freedom=20.0)] * 11) < 2
+    assert one < Common.of([ratio(8e-4, freedom=20.0)] * 11).dispersion < 2
 
 
 def test_prompts_that_did_not_change_are_exactly_unchanged() -> None:
     before, _ = redrawn(np.random.default_rng(1), 10)
     still = paired_change("al_pooled", counts_of(before), counts_of(before))
-    estimate = Estimate.of(still, 2.0)
+    estimate = Estimate.of(still, Common(2.0))
     assert estimate.interval(0.001) == (1, 1)
     assert (estimate.p_value(0.99), estimate.p_value(1.0)) == (1, 1)
 
@@ -178,11 +189,11 @@ def test_before_the_last_look_the_lower_bound_allows_for_the_rest() -> None:
 
 def test_a_spread_that_contradicts_the_common_one_is_taken_alone_early() -> None:
     wide = ratio(5 * 4e-4, freedom=6.0)
-    assert Estimate.of(wide, 1.0).variance == pytest.approx(4e-4 * (8 + 6 * 5) / 14)
-    early = Estimate.of(wide, 1.0, early=True)
+    assert Estimate.of(wide).variance == pytest.approx(4e-4 * (8 + 6 * 5) / 14)
+    early = Estimate.of(wide, early=True)
     assert (early.variance, early.freedom) == (5 * 4e-4, 6.0)
-    assert Estimate.of(wide, 5.0, early=True).freedom == 14
-    assert Estimate.of(ratio(1e-5, freedom=6.0), 1.0, early=True).freedom == 14, "a narrow one is no danger"
+    assert Estimate.of(wide, Common(5.0), early=True).freedom == 14
+    assert Estimate.of(ratio(1e-5, freedom=6.0), early=True).freedom == 14, "a narrow one is no danger"
 
 
 @given(estimates, st.floats(1e-8, 0.05), st.integers(1, 30), levels)
