@@ -11,12 +11,13 @@ A subcommand is a module of this package with two functions::
 Its module imports nothing heavy at the top, so that ``speedbench --help`` answers at once.
 
 Exit codes: 0 done, 1 a finding (for commands that judge), 2 a command line that cannot be parsed, 4 anything else that
-the user can mend, 130 interrupted.
+the user can mend, 130 interrupted, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -25,6 +26,7 @@ from pytest_speedbench.errors import SpeedbenchError
 
 EXIT_USAGE = 4
 EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
 
 _COMMANDS = ("calibrate", "compare", "draft_length", "power", "vocabulary")
 
@@ -42,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The core names options as pytest takes them; here they have no prefix.
         print(f"speedbench: {error}".replace("--speedbench-", "--"), file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python flushes at its end: not into the broken pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     except KeyboardInterrupt:
         print("speedbench: interrupted", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED

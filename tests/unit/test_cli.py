@@ -198,3 +198,14 @@ def test_every_command_keeps_the_convention() -> None:
     assert set(commands.choices) == {name.replace("_", "-") for name in cli._COMMANDS}
     for command in commands.choices.values():
         assert callable(command.get_default("run"))
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    baseline = Path(__file__).parents[2] / "baselines" / "tiny-ngram" / "mini.json"
+    command = [sys.executable, "-m", "pytest_speedbench.cli", "power", str(baseline), "--drop", "5%"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (141, "")
