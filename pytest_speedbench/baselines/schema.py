@@ -149,12 +149,19 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Make a baseline of a run. ``date`` is when it was measured, in ISO 8601.
 
         Raises:
-            BaselineError: the run has no drafter or no prompts, lacks acceptance records, or contradicts itself.
+            BaselineError: the run has no drafter or no prompts, was stopped early, lacks acceptance records, or
+                contradicts itself.
         """
         if run.pair.drafter is None:
             raise BaselineError(
                 f"The pair {run.pair.name!r} has no drafter, so there is no acceptance to keep as a baseline.",
                 "Name a drafter for it, or record another pair.",
+            )
+        if not run.complete:
+            raise BaselineError(
+                f"The run of {run.pair.name!r} was stopped early in {', '.join(run.stopped)}: what a decision stopped "
+                "is extreme rather than typical.",
+                "Measure all prompts to record a baseline.",
             )
         prompts = prompt_entries(run)
         key = AcceptanceKey.of(run)

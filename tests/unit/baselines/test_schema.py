@@ -77,6 +77,11 @@ def test_a_target_alone_has_no_acceptance_to_keep() -> None:
         Baseline.from_run(without_drafter(run(ROWS)), date="2026-03-01")
 
 
+def test_a_run_that_a_gate_stopped_is_no_baseline() -> None:
+    with pytest.raises(BaselineError, match="was stopped early in qa"):
+        Baseline.from_run(replace(run(ROWS), stopped={"qa": 16}), date="2026-03-01")
+
+
 def test_a_baseline_checks_itself() -> None:
     baseline = Baseline.from_run(run(ROWS), date="2026-03-01")
     baseline.check()
