@@ -272,7 +272,7 @@ class Measurement:
         runs = [self.run, *self._session.repeats(self.settings, self.run)]
         return self.record(compare(pair_up(stored, runs), policy_of(self.settings, tolerance)), stored, runs)
 
-    def record(self, result: GateResult, reference: Baseline | None, runs: Sequence[Run]) -> Verdicts:
+    def record(self, result: GateResult, reference: Baseline | Run | None, runs: Sequence[Run]) -> Verdicts:
         """Keep verdicts for the summary."""
         if reference is not None:
             result = with_doubts(result, reference, self.run)
@@ -395,9 +395,7 @@ class Comparison:
         reference, candidate = self.reference.run, self.candidate.run
         check_comparable(AcceptanceKey.of(reference), candidate, f"the measurement of {reference.pair.name!r}")
         result = compare(pair_up(reference, candidate), policy_of(self.candidate.settings, tolerance))
-        result = with_doubts(result, reference, candidate)
-        self._session.record(self._item, gate_entry(self._item.nodeid, candidate.pair.name, result))
-        return Verdicts(result, reference, [candidate])
+        return self.candidate.record(result, reference, [candidate])
 
     def assert_no_regression(self, *, tolerance: Any = None) -> None:
         """Fail if a category's acceptance length is lower than the reference's by more than the tolerance.

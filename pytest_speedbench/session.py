@@ -226,10 +226,9 @@ class SpeedbenchSession:
 
     def _warm_up(self, settings: Settings) -> None:
         """Keep the engine's first use out of the speeds that a calibration stores."""
-        from pytest_speedbench.sweeps.draft_length import WARM_UP_PROMPTS
+        from pytest_speedbench.sweeps.draft_length import warm_up_part
 
-        split = self.asked(settings)
-        part = replace(split, prompts=split.prompts[: max(WARM_UP_PROMPTS, settings.load.concurrency)])
+        part = warm_up_part(self.asked(settings), settings.load.concurrency)
         self.runner.measure(settings.pair, part, settings.sampling, settings.load, None, settings.timeouts)
 
     def _ask(self, settings: Settings, which: str = "", stop: StopRule | None = None) -> Run:

@@ -57,7 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
         SpeedbenchError: settings, pair or engine cannot be used, the engine failed, or the baseline cannot be written.
     """
     import datetime
-    from dataclasses import replace
 
     settings = settings_of(arguments)
     if settings.pair.drafter is None:
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_speedbench.measure.runner import Runner
     from pytest_speedbench.report.calibration import calibration_lines, replaced_line
     from pytest_speedbench.report.progress import progress_log
-    from pytest_speedbench.sweeps.draft_length import WARM_UP_PROMPTS
+    from pytest_speedbench.sweeps.draft_length import warm_up_part
 
     old = replaced(settings, split)
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
@@ -83,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             with progress_log(to_stderr, title) as report:
                 return runner.measure(settings.pair, part, settings.sampling, settings.load, report, settings.timeouts)
 
-        few = replace(split, prompts=split.prompts[: max(WARM_UP_PROMPTS, settings.load.concurrency)])
+        few = warm_up_part(split, settings.load.concurrency)
 
         def run_number(number: int) -> Run:
             # An engine's first use is in no speed that is stored.

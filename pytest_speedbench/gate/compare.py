@@ -17,13 +17,12 @@ from pytest_speedbench.gate.multiplicity import holm_adjusted, holm_levels
 from pytest_speedbench.gate.noise import OVERALL, shared_noise
 from pytest_speedbench.gate.rows import Row, make_rows
 from pytest_speedbench.gate.verdict import Change, GatePolicy, GateResult, GateRow, Verdict
+from pytest_speedbench.metrics.degenerate import NOT_DRAFTING_BELOW_AL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_speedbench.gate.pairing import Pairing
-
-NOT_DRAFTING_BELOW_AL = 1.05
 
 
 @dataclass(frozen=True, slots=True)

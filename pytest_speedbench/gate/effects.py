@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import exp, inf, log, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy.special import fdtri, stdtr, stdtrit
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+T = TypeVar("T", float, "Floats")
 
 MIN_PROMPTS = 3
 """Fewer prompts have no spread to speak of."""
@@ -150,7 +152,6 @@ class LogRatio:
         _check(before, after)
         one, other = _variance(before.influence), _variance(after.influence)
         n, m = before.over.size, after.over.size
-        spread = one**2 / max(1, n - 1) + other**2 / max(1, m - 1)
         third = _third(after.influence) - _third(before.influence)
         prompts = min(n, m)
         return cls(
@@ -158,7 +159,7 @@ class LogRatio:
             baseline=before.figure,
             candidate=after.figure,
             own=one + other,
-            freedom=(one + other) ** 2 / spread if spread else float(prompts - 1),
+            freedom=satterthwaite(one, max(1, n - 1), other, max(1, m - 1)) if one + other else float(prompts - 1),
             skewness=third / (one + other) ** 1.5 * sqrt(prompts) if one + other else 0.0,
             implied=None,
             implied_by_all=0.0,
@@ -283,11 +284,11 @@ class Estimate:
         if noise is None or not noise.variance:
             return self
         total = self.variance + noise.variance
-        spread = self.variance**2 / self.freedom + noise.variance**2 / noise.freedom
+        freedom = satterthwaite(self.variance, self.freedom, noise.variance, noise.freedom)
         return replace(
             self,
             variance=total,
-            freedom=min(total**2 / spread, max(self.freedom, noise.freedom)),
+            freedom=min(freedom, max(self.freedom, noise.freedom)),
             skewness=self.skewness * (self.variance / total) ** 1.5,
             variance_of_rest=self.variance_of_rest + noise.variance if self.variance_of_rest else 0.0,
         )
@@ -321,6 +322,11 @@ class Estimate:
         """
         quantiles = -float(stdtrit(self.freedom, level)) + float(stdtrit(self.freedom, POWER))
         return 1 - (1 - tolerance) * exp(-quantiles * sqrt(self.variance))
+
+
+def satterthwaite(one: T, freedom_of_one: T, other: float, freedom_of_other: float) -> T:
+    """Degrees of freedom of the sum of two variances that are known to so many each (Welch 1947)."""
+    return (one + other) ** 2 / (one**2 / freedom_of_one + other**2 / freedom_of_other)
 
 
 def _check(before: Sums, after: Sums) -> None:

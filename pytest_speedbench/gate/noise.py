@@ -37,12 +37,12 @@ _SURE = 0.001
 """A run is called noisier than its calibration at this error level."""
 
 
-def run_noise(baseline: Baseline, *, undrafted: bool) -> dict[str, dict[str, RunNoise]]:
-    """What moves whole runs, by category (and ``overall``) and figure; empty for an uncalibrated baseline.
+def run_noise(baseline: Baseline | Run, *, undrafted: bool) -> dict[str, dict[str, RunNoise]]:
+    """What moves whole runs, by category (and ``overall``) and figure; empty for a run and an uncalibrated baseline.
 
     With ``undrafted``, steps without a draft count as steps that accepted nothing.
     """
-    if baseline.calibration is None:
+    if not isinstance(baseline, Baseline) or baseline.calibration is None:
         return {}
     records = [(entry.category, baseline.records(entry)) for entry in baseline.prompts]
     runs = baseline.calibration.runs

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_speedbench.baselines.schema import Baseline, output_sha256
 from pytest_speedbench.gate.counts import StepCounts
+from pytest_speedbench.gate.effects import RunNoise
 from pytest_speedbench.gate.noise import calibration_notes, run_noise
 from pytest_speedbench.measure.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_speedbench.acceptance import AcceptanceRecord
-    from pytest_speedbench.gate.effects import RunNoise
     from pytest_speedbench.gate.verdict import Basis
     from pytest_speedbench.measure.run import Conversation
+
+Noise = Mapping[str, Mapping[str, RunNoise]]
+"""By category, or ``overall``, and figure."""
 
 ACCEPTANCE_LENGTH = "acceptance length"
 TOKENS_PER_DECODE_STEP = "tokens per decode step"
@@ -89,7 +93,7 @@ class Pairing:
     basis: Basis = "paired"
     published: Mapping[str, float] = field(default_factory=dict)
     baseline_prompts: Mapping[str, int] = field(default_factory=dict)
-    noise: Mapping[str, Mapping[str, RunNoise]] = field(default_factory=dict)
+    noise: Noise = field(default_factory=dict)
     draft_length: int = 0
     together: bool = True
     notes: tuple[str, ...] = ()
@@ -121,6 +125,18 @@ def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
     runs = [run] if isinstance(run, Run) else list(run)
     before = sides(baseline)
     after = sides_of_runs(runs)
+    pairing = pair_sides(baseline, before, after, lambda undrafted: run_noise(baseline, undrafted=undrafted))
+    notes = (*_notes(before, after), *calibration_notes(baseline, runs))
+    return replace(pairing, notes=notes, update_hint=update_hint(baseline))
+
+
+def pair_sides(
+    baseline: Baseline | Run, before: Mapping[str, Side], after: Mapping[str, Side], noise_of: Callable[[bool], Noise]
+) -> Pairing:
+    """Pair what is known of each prompt on both sides, without notes; see :func:`pair_up`.
+
+    ``noise_of`` gives what moves whole runs, by whether steps without a draft count.
+    """
     undrafted = has_undrafted((*before.values(), *after.values()))
     known_categories = {side.category for side in before.values()}
     pairs = tuple(
@@ -133,10 +149,8 @@ def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
         against=describe(baseline),
         figure=TOKENS_PER_DECODE_STEP if undrafted else ACCEPTANCE_LENGTH,
         baseline_prompts=counts_by_category(before.values()),
-        noise=run_noise(baseline, undrafted=undrafted) if isinstance(baseline, Baseline) else {},
+        noise=noise_of(undrafted),
         draft_length=max((record.draft_length for side in after.values() for record in side.records), default=0),
-        notes=(*_notes(before, after), *calibration_notes(baseline, runs)),
-        update_hint=update_hint(baseline),
     )
 
 

@@ -28,7 +28,7 @@ from scipy.special import stdtrit
 
 from pytest_speedbench.gate.compare import metrics_of
 from pytest_speedbench.gate.counts import StepCounts
-from pytest_speedbench.gate.effects import COMMON_WEIGHT, MIN_PROMPTS, LogRatio
+from pytest_speedbench.gate.effects import COMMON_WEIGHT, MIN_PROMPTS, LogRatio, satterthwaite
 from pytest_speedbench.gate.figures import LENGTHS, sums
 from pytest_speedbench.gate.noise import run_noise, shared_noise
 from pytest_speedbench.gate.pairing import (
@@ -94,9 +94,8 @@ class FigurePlan:
         variance = self.implied / prompts
         freedom = COMMON_WEIGHT + self.freedom * (prompts - 1)
         if self.noise is not None and self.noise.variance:
-            total = variance + self.noise.variance
-            freedom = total**2 / (variance**2 / freedom + self.noise.variance**2 / self.noise.freedom)
-            variance = total
+            freedom = satterthwaite(variance, freedom, self.noise.variance, self.noise.freedom)
+            variance = variance + self.noise.variance
         reach = (stdtrit(freedom, power) - stdtrit(freedom, level)) * np.sqrt(variance)
         drop: Floats = 1 - (1 - self.tolerance) * np.exp(-reach)
         return drop

@@ -19,39 +19,26 @@ Why not an anytime-valid confidence sequence: it pays for looks beyond the last 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.baselines.schema import Baseline
 from pytest_speedbench.gate.compare import Look, Outcome, judged, look_at, metrics_of
-from pytest_speedbench.gate.effects import RunNoise
 from pytest_speedbench.gate.figures import LENGTHS, rate_metric
 from pytest_speedbench.gate.multiplicity import holm_levels
 from pytest_speedbench.gate.noise import OVERALL, run_noise
-from pytest_speedbench.gate.pairing import (
-    ACCEPTANCE_LENGTH,
-    TOKENS_PER_DECODE_STEP,
-    Pairing,
-    describe,
-    has_undrafted,
-    make_pair,
-    pair_up,
-    side_of,
-    sides,
-)
+from pytest_speedbench.gate.pairing import pair_sides, pair_up, side_of, sides
 from pytest_speedbench.gate.rows import make_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from pytest_speedbench.gate.pairing import Side
+    from pytest_speedbench.baselines.schema import Baseline
+    from pytest_speedbench.gate.pairing import Pairing, Side
     from pytest_speedbench.gate.rows import Row
     from pytest_speedbench.gate.verdict import GatePolicy, GateResult
     from pytest_speedbench.measure.run import Conversation, Run
-
-Noise = Mapping[str, Mapping[str, RunNoise]]
 
 FIRST_LOOK = 5
 NEXT_LOOK = 1.3
@@ -88,7 +75,6 @@ class SequentialGate:
     def __init__(self, reference: Baseline | Run, planned: Mapping[str, int], policy: GatePolicy) -> None:
         self._reference = reference
         self._before = sides(reference)
-        self._known = {side.category for side in self._before.values()}
         self._planned = dict(planned)
         self._policy = policy
         largest = max(planned.values(), default=0)
@@ -98,7 +84,7 @@ class SequentialGate:
         self._after: dict[str, dict[str, Side]] = {category: {} for category in planned}
         self._seen: dict[str, int] = dict.fromkeys(planned, 0)
         self._decided: frozenset[str] = frozenset()
-        self._noise: dict[bool, Noise] = {}
+        self._noise_of = cache(lambda undrafted: run_noise(reference, undrafted=undrafted))
 
     def look(self, prefixes: Mapping[str, Sequence[Conversation]], grown: str) -> frozenset[str]:
         """Judge anew after one more conversation; returns all categories that are decided."""
@@ -152,25 +138,8 @@ class SequentialGate:
             name: side
             for category, of_category in self._after.items()
             for name, side in list(of_category.items())[: self._seen[category]]
-            if name in self._before or category not in self._known
         }
-        undrafted = has_undrafted((*self._before.values(), *measured.values()))
-        pairs = [make_pair(name, self._before.get(name), side, undrafted=undrafted) for name, side in measured.items()]
-        return Pairing(
-            pairs=tuple(pairs),
-            against=describe(self._reference),
-            figure=TOKENS_PER_DECODE_STEP if undrafted else ACCEPTANCE_LENGTH,
-            noise=self._noise_of(undrafted=undrafted),
-            draft_length=max((r.draft_length for side in measured.values() for r in side.records), default=0),
-        )
-
-    def _noise_of(self, *, undrafted: bool) -> Noise:
-        if undrafted not in self._noise:
-            reference = self._reference
-            self._noise[undrafted] = (
-                run_noise(reference, undrafted=undrafted) if isinstance(reference, Baseline) else {}
-            )
-        return self._noise[undrafted]
+        return pair_sides(self._reference, self._before, measured, self._noise_of)
 
     def _add(self, rows: Sequence[Row], pairing: Pairing, only: Collection[str], share: float, *, early: bool) -> None:
         metrics = metrics_of(pairing, self._policy)

@@ -44,6 +44,11 @@ WARM_UP_PROMPTS = 4
 Pays = Literal["speed-up", "slowdown", "undecided"]
 
 
+def warm_up_part(split: Split, concurrency: int) -> Split:
+    """The first few prompts of a split, to be asked once and not recorded: enough to fill the concurrency."""
+    return replace(split, prompts=split.prompts[: max(WARM_UP_PROMPTS, concurrency)])
+
+
 class Measurer(Protocol):
     """What the sweep needs of :class:`~pytest_speedbench.measure.runner.Runner`."""
 
@@ -330,8 +335,12 @@ class _Sweep:
         pair, title = self._with(length), f"K = {length}" if length else "no drafter"
         # The largest load first: an engine that does not take it says so before anything is recorded.
         for concurrency in reversed(self._concurrencies):
-            part = replace(self._split, prompts=self._split.prompts[: max(WARM_UP_PROMPTS, concurrency)])
-            self._ask(pair, part, concurrency, f"{title}, concurrency {concurrency}, warm-up")
+            self._ask(
+                pair,
+                warm_up_part(self._split, concurrency),
+                concurrency,
+                f"{title}, concurrency {concurrency}, warm-up",
+            )
         for number in range(1, self._plan.rounds + 1):
             for concurrency in self._concurrencies:
                 run = self._ask(pair, self._split, concurrency, f"{title}, concurrency {concurrency}, round {number}")
