@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,12 @@ import pytest
 from pytest_speedbench.baselines import Baseline, load_baseline
 from pytest_speedbench.cli import main
 from pytest_speedbench.cli.calibrate import calibrated
-from pytest_speedbench.engines import registry
 from pytest_speedbench.engines.base import EngineInfo
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.measure.run import Run
-from pytest_speedbench.options import OPTIONS
 from tests.scripted_engine import ScriptedEngine
 from tests.unit.metrics.runs import conversation, run, turn
+from tests.unit.scripted_project import enter_scripted_project
 
 PROJECT = """
 [tool.speedbench]
@@ -36,13 +34,7 @@ engine_args = { accept = 0.7, jitter = 0.3 }
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a noisy pair of the scripted engine in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    for option in OPTIONS:
-        monkeypatch.delenv(option.variable, raising=False)
-    entry_point = EntryPoint("scripted", "tests.scripted_engine", registry.ENTRY_POINT_GROUP)
-    installed = registry._installed
-    monkeypatch.setattr(registry, "_installed", lambda: {**installed(), "scripted": entry_point})
-    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    enter_scripted_project(tmp_path, monkeypatch, PROJECT)
     rows = [
         {"question_id": f"{category}-{n}", "category": category, "turns": [f"Question {n} of {category}?"]}
         for category in ("coding", "math")

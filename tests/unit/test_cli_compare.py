@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from pytest_speedbench.baselines.published import FORMAT
 from pytest_speedbench.cli import main
-from pytest_speedbench.engines import registry
-from pytest_speedbench.options import OPTIONS
+from tests.unit.scripted_project import enter_scripted_project
 
 PROJECT = """
 [tool.speedbench]
@@ -63,13 +61,7 @@ endpoint = "http://localhost:8000"
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with pairs of the scripted engine in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    for option in OPTIONS:
-        monkeypatch.delenv(option.variable, raising=False)
-    entry_point = EntryPoint("scripted", "tests.scripted_engine", registry.ENTRY_POINT_GROUP)
-    installed = registry._installed
-    monkeypatch.setattr(registry, "_installed", lambda: {**installed(), "scripted": entry_point})
-    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    enter_scripted_project(tmp_path, monkeypatch, PROJECT)
     for name in ("small", "other"):
         rows = [
             {"question_id": f"{category}-{n}", "category": category, "turns": [f"{name} question {n} of {category}?"]}
