@@ -19,12 +19,13 @@ if TYPE_CHECKING:
         NotLosslessError,
         RegressionError,
         SpeedbenchError,
+        SpeedbenchWarning,
         SplitError,
         VerdictError,
     )
     from pytest_speedbench.measure.run import Run
     from pytest_speedbench.measurement import Comparison, Measurement, Speedbench
-    from pytest_speedbench.splits import Prompt, Split
+    from pytest_speedbench.splits import Prompt, Split, SplitSource
 
 _HOMES = {
     "AcceptanceRecord": "acceptance",
@@ -45,8 +46,10 @@ _HOMES = {
     "Sampling": "config",
     "Speedbench": "measurement",
     "SpeedbenchError": "errors",
+    "SpeedbenchWarning": "errors",
     "Split": "splits",
     "SplitError": "errors",
+    "SplitSource": "splits",
     "VerdictError": "errors",
 }
 
@@ -69,8 +72,10 @@ __all__ = [
     "Sampling",
     "Speedbench",
     "SpeedbenchError",
+    "SpeedbenchWarning",
     "Split",
     "SplitError",
+    "SplitSource",
     "VerdictError",
 ]
 

@@ -56,6 +56,10 @@ class BaselineError(SpeedbenchError):
     """A stored baseline that is missing, damaged, of another schema version, or cannot be written."""
 
 
+class SpeedbenchWarning(UserWarning):
+    """Something that a user must know of a measurement, and that does not stop it."""
+
+
 class VerdictError(AssertionError):
     """A measurement that did not pass its check: a finding, not a mistake, and shown without a traceback."""
 

@@ -1,126 +1,138 @@
-"""Find a split by name or path, and read it."""
+"""Find a split by name, path or address, read it, and bring it to the asked input length."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from pytest_speedbench.errors import SplitError, closest
-from pytest_speedbench.splits.schema import Prompt, Split
+from pytest_speedbench.splits.reading import files_of, read_files
+from pytest_speedbench.splits.rows import Reading
+from pytest_speedbench.splits.schema import Split, TextTokenizer
+from pytest_speedbench.splits.source import HubSource, SplitSource
+from pytest_speedbench.splits.speed_bench import CONFIGS, REPOSITORY, check_counts, locate
 
-PLACEHOLDER = "FULL BENCHMARK DATA SHOULD BE FETCHED FROM THE SOURCE USING SPECDEC_BENCH"
-"""How a row of the public SPEED-Bench dataset begins whose text must first be resolved by its authors' scripts."""
-
-_COLUMNS = "question_id, category and turns"
-RESERVED_CATEGORY = "overall"
-
-
-class _Row(msgspec.Struct, frozen=True):
-    """SPEED-Bench's columns; those nobody computes with may be missing."""
-
-    question_id: str
-    category: str
-    turns: list[str]
-    sub_category: str = ""
-    source: str = ""
-    src_id: str = ""
-    difficulty: str = ""
-    multiturn: bool = False
+_BUNDLED = resources.files("pytest_speedbench.splits") / "bundled"
 
 
 def bundled_splits() -> tuple[str, ...]:
     """Names of the splits that come with the package."""
-    folder = resources.files("pytest_speedbench.splits") / "bundled"
-    return tuple(sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".jsonl")))
+    return tuple(sorted(Path(entry.name).stem for entry in _BUNDLED.iterdir() if entry.name.endswith(".jsonl")))
 
 
-def load_split(name: str) -> Split:
-    """Load a bundled split by its name, or a JSONL file by its path.
+def load_split(
+    source: str | SplitSource, *, root: Path | None = None, tokenizer: Callable[[], TextTokenizer] | None = None
+) -> Split:
+    """Load a split.
+
+    Args:
+        source: which one; a text is a source with nothing else said of it.
+        root: what relative paths are relative to; the current folder if left out.
+        tokenizer: gives the target's tokenizer, for random tokens and for input lengths counted in it.
 
     Raises:
-        SplitError: no such split or file, or rows that cannot be used; it names file and line.
+        SplitError: there is no such split or file, its rows cannot be used (file and row are named), it is not the
+            expected content, or its prompts depend on a tokenizer and there is none.
+        ConfigError: the source is written wrongly.
     """
+    wanted = SplitSource(source) if isinstance(source, str) else source
+    split = _random(wanted, tokenizer) or _read(wanted, root or Path())
+    if wanted.isl is not None:
+        split = _fitted(split, wanted, tokenizer)
+    if wanted.name is not None:
+        split = replace(split, name=wanted.name)
+    if wanted.sha256 not in (None, split.sha256):
+        raise SplitError(
+            f"The split {str(wanted)!r} has the content {split.sha256[:12]}…, "
+            f"but {str(wanted.sha256)[:12]}… is expected.",
+            "Use the same file and revision as whoever wrote the hash down, or write down the new one.",
+        )
+    return split
+
+
+def _read(wanted: SplitSource, root: Path) -> Split:
+    """A split that is stored somewhere: bundled, in files, prepared, or on the hub; looked for in this order."""
+    name = wanted.source
+    path = root / name
+    if wanted.hub is not None:
+        return _from_hub(wanted, wanted.hub, None)
     if name in bundled_splits():
-        path = resources.files("pytest_speedbench.splits") / "bundled" / f"{name}.jsonl"
-        return _parse(name, path.read_bytes(), f"the bundled split {name!r}")
-    file = Path(name)
-    if file.is_dir():
-        raise SplitError(f"{file} is a folder, not a split.", "Name a JSONL file in it.")
-    if not file.exists():
-        known = bundled_splits()
+        with resources.as_file(_BUNDLED / f"{name}.jsonl") as file:
+            return _split(name, _reading(wanted, (file,), f"the bundled split {name!r}"), f"bundled {name}")
+    if path.exists() or path.is_symlink():
+        return _split(path.stem or path.resolve().name, _reading(wanted, files_of(path)), name)
+    config, _, revision = name.partition("@")
+    if config in CONFIGS:
+        prepared = None if revision else locate(config, root)
+        if prepared is None:
+            return _from_hub(wanted, HubSource(REPOSITORY, config, revision or None), config)
+        reading = _reading(wanted, (prepared,))
+        return _whole_config(_split(config, reading, str(prepared.relative_to(root))), wanted, config)
+    raise _unknown(name)
+
+
+def _from_hub(wanted: SplitSource, hub: HubSource, config: str | None) -> Split:
+    from pytest_speedbench.splits.hub import fetch
+
+    fetched = fetch(hub.repo, hub.config, hub.revision)
+    chosen = f"/{fetched.config}" if fetched.config else ""
+    name = config or fetched.config or hub.repo.rpartition("/")[2]
+    if name == "default":
+        name = hub.repo.rpartition("/")[2]
+    origin = f"hub:{hub.repo}{chosen}@{fetched.revision}"
+    split = _split(name, _reading(wanted, fetched.files, origin if len(fetched.files) == 1 else None), origin)
+    known = config or (fetched.config if hub.repo == REPOSITORY else None)
+    return split if known is None else _whole_config(split, wanted, known)
+
+
+def _whole_config(split: Split, wanted: SplitSource, config: str) -> Split:
+    if not wanted.skip_placeholders:  # else rows may be missing on purpose
+        check_counts(config, split)
+    return split
+
+
+def _reading(wanted: SplitSource, files: tuple[Path, ...], name: str | None = None) -> Reading:
+    return read_files(files, columns=dict(wanted.columns), skip_placeholders=wanted.skip_placeholders, name=name)
+
+
+def _split(name: str, reading: Reading, origin: str) -> Split:
+    return Split(name, reading.prompts, reading.sha256, len(reading.prompts), origin, reading.notes)
+
+
+def _random(wanted: SplitSource, tokenizer: Callable[[], TextTokenizer] | None) -> Split | None:
+    asked = wanted.random
+    if asked is None:
+        return None
+    from pytest_speedbench.splits.random_tokens import SEED, random_split
+
+    return random_split(asked.tokens, asked.prompts, _given(tokenizer, wanted), SEED)
+
+
+def _fitted(split: Split, wanted: SplitSource, tokenizer: Callable[[], TextTokenizer] | None) -> Split:
+    from pytest_speedbench.splits.lengths import fit
+    from pytest_speedbench.splits.tokenizers import o200k_base
+
+    assert wanted.isl is not None  # noqa: S101 - only then it is called
+    served = wanted.isl.tokenizer == "target"
+    return fit(split, wanted.isl.tokens, _given(tokenizer, wanted) if served else o200k_base(), served=served)
+
+
+def _given(tokenizer: Callable[[], TextTokenizer] | None, wanted: SplitSource) -> TextTokenizer:
+    if tokenizer is None:
         raise SplitError(
-            f"There is no split {name!r}: it is neither bundled nor a file.",
-            f"{closest(name, known)}Bundled are: {', '.join(known)}; "
-            f"a split of your own is a JSONL file with {_COLUMNS} in each row.",
+            f"The prompts of {str(wanted)!r} depend on the target's tokenizer, and there is none here.",
+            "Load it through the speedbench fixture, or hand over a tokenizer.",
         )
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise SplitError(
-            f"The split {file} cannot be read: {error.strerror}.", "Check the file's permissions."
-        ) from None
-    return _parse(file.stem, data, str(file))
+    return tokenizer()
 
 
-def _parse(name: str, data: bytes, where: str) -> Split:
-    prompts: list[Prompt] = []
-    seen: dict[str, int] = {}
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        prompt = _parse_row(line, f"{where}, line {number}")
-        if prompt.question_id in seen:
-            raise SplitError(
-                f"{where}, line {number}: question_id {prompt.question_id!r} was used in line "
-                f"{seen[prompt.question_id]}.",
-                "Give every row an id of its own: results are paired by it.",
-            )
-        seen[prompt.question_id] = number
-        prompts.append(prompt)
-    if not prompts:
-        raise SplitError(f"The split {where} is empty.", f"Give at least one row with {_COLUMNS}.")
-    return Split(name=name, prompts=tuple(prompts), sha256=_content_hash(prompts), total=len(prompts))
-
-
-def _parse_row(line: bytes, where: str) -> Prompt:
-    try:
-        row = msgspec.json.decode(line, type=_Row)
-    except msgspec.ValidationError as error:
-        raise SplitError(f"{where}: {error}.", f"A row needs {_COLUMNS} (a list of texts).") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SplitError(f"{where} is no JSON: {error}.", "Write one JSON object per line, in UTF-8.") from None
-    for label, text in (("question_id", row.question_id), ("category", row.category)):
-        if not text.strip():
-            raise SplitError(f"{where}: {label} is empty.", f"A row needs {_COLUMNS}.")
-    if row.category == RESERVED_CATEGORY:
-        raise SplitError(
-            f"{where}: a category cannot be called {RESERVED_CATEGORY!r}.",
-            "That is the name of all categories together in every table; rename it.",
-        )
-    if not row.turns:
-        raise SplitError(f"{where}: the row {row.question_id!r} has no turns.", "Give at least one user message.")
-    for turn in row.turns:
-        if not turn.strip():
-            raise SplitError(f"{where}: the row {row.question_id!r} has an empty turn.", "Remove it or give it text.")
-        if turn.startswith(PLACEHOLDER):
-            raise SplitError(
-                f"{where}: the row {row.question_id!r} is a placeholder for text that is not in this file.",
-                "Prepare the split with its authors' script first, then use the prepared file.",
-            )
-    fields: dict[str, Any] = msgspec.structs.asdict(row)
-    del fields["multiturn"]
-    return Prompt(**{**fields, "turns": tuple(row.turns)})
-
-
-def _content_hash(prompts: list[Prompt]) -> str:
-    """Hash of what can change an answer or its place in the tables: ids, categories and turns, in order."""
-    digest = hashlib.sha256()
-    for prompt in prompts:
-        row = [prompt.question_id, prompt.category, prompt.sub_category, list(prompt.turns)]
-        digest.update(json.dumps(row, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
-    return digest.hexdigest()
+def _unknown(name: str) -> SplitError:
+    bundled = bundled_splits()
+    return SplitError(
+        f"There is no split {name!r}: it is neither bundled nor a file.",
+        f"{closest(name, (*bundled, *CONFIGS))}Bundled are: {', '.join(bundled)}; SPEED-Bench has: "
+        f"{', '.join(CONFIGS)}; a split of your own is a parquet, JSONL or CSV file with question_id, category and "
+        "turns in each row, or hub:OWNER/NAME.",
+    )

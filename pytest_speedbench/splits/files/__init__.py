@@ -1,0 +1,1 @@
+"""File formats of splits: each gives rows, whose meaning is the same for all."""
