@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from pytest_speedbench.config import Load, Sampling
 from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Prints, Request
 from pytest_speedbench.errors import EngineError
-from pytest_speedbench.measure.prompts import ChatEncoder, dialogue, ids_hash
+from pytest_speedbench.measure.prompts import ChatEncoder, encode_turn, ids_hash
 from pytest_speedbench.measure.run import Conversation, Turn
+from pytest_speedbench.measure.tokenized import Tokenized, tokenize
 from pytest_speedbench.splits.schema import Prompt
 
 
@@ -60,11 +61,19 @@ class StopRule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A conversation to hold, its first turn already tokenized."""
+    """A conversation to hold; ``place`` is that of its first turn among those tokenized."""
 
     index: int
     prompt: Prompt
-    first_ids: tuple[int, ...]
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """A turn's token ids and their hash."""
+
+    ids: tuple[int, ...]
+    sha256: str
 
 
 async def measure(
@@ -78,6 +87,7 @@ async def measure(
     *,
     silence_s: float | None = None,
     stop: StopRule | None = None,
+    first_turns: Tokenized | None = None,
 ) -> tuple[Conversation, ...]:
     """Ask every prompt and record what came back, in the prompts' order.
 
@@ -98,6 +108,7 @@ async def measure(
         on_progress: called after each conversation, on the event loop.
         silence_s: how long the engine may emit nothing at all, in seconds; ``None`` for as long as it likes.
         stop: decides categories early; ``None`` to ask every prompt.
+        first_turns: of these prompts, in any order; ``None`` to tokenize them now.
 
     Raises:
         EngineError: the engine failed or fell silent, a prompt does not fit its context, or it cannot take this
@@ -109,12 +120,12 @@ async def measure(
             f"but a concurrency of {load.concurrency} is asked.",
             f"Use a concurrency of {info.max_concurrency}, or an engine that batches.",
         )
-    tasks = [
-        _Task(index, prompt, encoder.encode(dialogue(prompt.turns[:1], ()))) for index, prompt in enumerate(prompts)
-    ]
+    first = first_turns if first_turns is not None else tokenize(encoder, prompts)
+    places = {question_id: place for place, question_id in enumerate(first.question_ids)}
+    tasks = [_Task(index, prompt, places[prompt.question_id]) for index, prompt in enumerate(prompts)]
     for task in tasks:
-        _check_length(task.prompt, 0, task.first_ids, sampling, info)
-    loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks, stop)
+        _check_length(task.prompt, 0, first.tokens(task.place), sampling, info)
+    loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks, first, stop)
     return await loop.run(load.concurrency, silence_s)
 
 
@@ -170,6 +181,7 @@ class _ClosedLoop:
         sampling: Sampling,
         on_progress: Callable[[Progress], None] | None,
         tasks: Sequence[_Task],
+        first_turns: Tokenized,
         stop: StopRule | None,
     ) -> None:
         self._engine = engine
@@ -178,6 +190,7 @@ class _ClosedLoop:
         self._sampling = sampling
         self._on_progress = on_progress
         self._tasks = tasks
+        self._first_turns = first_turns
         self._queue = self._queued()
         self._under_way: dict[asyncio.Future[Conversation], str] = {}
         self._kept = _Kept(tasks, stop)
@@ -248,21 +261,26 @@ class _ClosedLoop:
 
     async def _converse(self, task: _Task) -> Conversation:
         prompt = task.prompt
-        ids = task.first_ids
-        turns: list[Turn] = []
+        # Only now, and for this prompt alone: as Python integers the ids of a large split would fill the memory.
+        first_ids = self._first_turns.request_ids(task.place)
+        turns = [await self._ask(prompt, 0, _Rendered(first_ids, self._first_turns.sha256[task.place]))]
         replies: list[str] = []
-        for number in range(len(prompt.turns)):
-            if number:
-                replies.append(self._encoder.decode(turns[-1].output_ids))
-                ids = await asyncio.to_thread(self._encoder.encode, dialogue(prompt.turns[: number + 1], replies))
-                _check_length(prompt, number, ids, self._sampling, self._info)
-            turns.append(await self._ask(prompt, number, ids))
-        return Conversation(prompt.question_id, prompt.category, prompt.sub_category, tuple(turns))
+        for number in range(1, len(prompt.turns)):
+            rendered = await asyncio.to_thread(self._render, prompt, replies, turns[-1].output_ids)
+            _check_length(prompt, number, len(rendered.ids), self._sampling, self._info)
+            turns.append(await self._ask(prompt, number, rendered))
+        return Conversation(prompt.question_id, prompt.category, prompt.sub_category, tuple(turns), prompt.isl_tokens)
 
-    async def _ask(self, prompt: Prompt, number: int, ids: tuple[int, ...]) -> Turn:
+    def _render(self, prompt: Prompt, replies: list[str], last_output: tuple[int, ...]) -> _Rendered:
+        """Add the last reply, and render the turn after it."""
+        replies.append(self._encoder.decode(last_output))
+        ids = encode_turn(self._encoder, prompt, replies)
+        return _Rendered(ids, ids_hash(ids))
+
+    async def _ask(self, prompt: Prompt, number: int, rendered: _Rendered) -> Turn:
         request_id = f"{prompt.question_id}/{number + 1}"
         seed = _request_seed(self._sampling.seed, request_id)
-        request = Request(request_id, ids, replace(self._sampling, seed=seed))
+        request = Request(request_id, rendered.ids, replace(self._sampling, seed=seed))
         output: list[int] = []
         emissions: list[tuple[float, int]] = []
         finish: Finish | None = None
@@ -282,8 +300,8 @@ class _ClosedLoop:
                 "Look at the engine's own log for the reason.",
             )
         return Turn(
-            prompt_tokens=len(ids),
-            prompt_sha256=ids_hash(ids),
+            prompt_tokens=len(rendered.ids),
+            prompt_sha256=rendered.sha256,
             output_ids=tuple(output),
             finish_reason=finish.reason,
             start_s=start_s,
@@ -294,11 +312,11 @@ class _ClosedLoop:
         )
 
 
-def _check_length(prompt: Prompt, number: int, ids: tuple[int, ...], sampling: Sampling, info: EngineInfo) -> None:
-    needed = len(ids) + sampling.max_output_tokens
+def _check_length(prompt: Prompt, number: int, tokens: int, sampling: Sampling, info: EngineInfo) -> None:
+    needed = tokens + sampling.max_output_tokens
     if needed > info.context_tokens:
         raise EngineError(
-            f"Turn {number + 1} of {prompt.question_id!r} needs {needed} tokens ({len(ids)} of prompt and "
+            f"Turn {number + 1} of {prompt.question_id!r} needs {needed} tokens ({tokens} of prompt and "
             f"{sampling.max_output_tokens} of output), but the target's context is {info.context_tokens}.",
             "Lower the output limit, leave the prompt out, or use a target with a longer context.",
         )

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.template_date import with_fixed_date
+from pytest_speedbench.splits.schema import Prompt
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
 
@@ -23,9 +30,15 @@ class ChatEncoder(Protocol):
         """The text of a reply, special tokens left out."""
 
 
-def dialogue(turns: Sequence[str], replies: Sequence[str]) -> list[dict[str, str]]:
-    """The messages of a conversation: ``turns`` of the user with the assistant's ``replies`` between them."""
-    messages: list[dict[str, str]] = []
+def dialogue(turns: Sequence[str], replies: Sequence[str], system: str = "") -> list[dict[str, str]]:
+    """The messages of a conversation.
+
+    Args:
+        turns: of the user.
+        replies: of the assistant between them.
+        system: the message before all others; empty for none.
+    """
+    messages = [{"role": "system", "content": system}] if system else []
     for number, turn in enumerate(turns):
         if number:
             messages.append({"role": "assistant", "content": replies[number - 1]})
@@ -37,14 +50,14 @@ class TemplateEncoder:
     """A :class:`ChatEncoder` over a Hugging Face tokenizer folder with a chat template."""
 
     def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
 
     @classmethod
     def load(cls, folder: Path) -> TemplateEncoder:
         """Load the tokenizer that lies beside the target's weights.
 
         Raises:
-            EngineError: there is none, it cannot be read, or it has no chat template.
+            EngineError: there is none, it cannot be read, it has no chat template, or one with a date that changes.
         """
         try:
             from transformers import AutoTokenizer
@@ -63,18 +76,98 @@ class TemplateEncoder:
             ) from error
         if not getattr(tokenizer, "chat_template", None):
             raise _no_template(folder)
+        tokenizer.chat_template = with_fixed_date(tokenizer.get_chat_template())
         return cls(tokenizer)
 
     def encode(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
-        """Render and tokenize; the template alone decides about special tokens, so none is added twice."""
-        ids = self._tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, tokenize=True, return_dict=False
-        )
-        return tuple(int(token) for token in ids)
+        """Render and tokenize; the template alone decides about special tokens, so none is added twice.
+
+        Raises:
+            EngineError: the template refuses these messages.
+        """
+        return tuple(int(token) for token in self._apply(messages, tokenize=True))
+
+    def render(self, messages: Sequence[dict[str, str]]) -> str:
+        """The text that :meth:`encode` tokenizes, special tokens written out.
+
+        Raises:
+            EngineError: the template refuses these messages.
+        """
+        return str(self._apply(messages, tokenize=False))
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The reply's text, without special tokens."""
-        return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=True))
+        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+    def _apply(self, messages: Sequence[dict[str, str]], *, tokenize: bool) -> Any:
+        from jinja2 import TemplateError
+
+        try:
+            return self.tokenizer.apply_chat_template(
+                list(messages), add_generation_prompt=True, tokenize=tokenize, return_dict=False
+            )
+        except TemplateError as error:
+            roles = ", ".join(message["role"] for message in messages)
+            raise EngineError(
+                f"The target's chat template refuses messages of {roles}: {str(error).rstrip('.')}.",
+                "Leave such prompts (or their system messages) out, or use a target whose template takes them.",
+            ) from error
+
+
+class LateEncoder:
+    """The :class:`TemplateEncoder` of a folder, loaded when it is first needed.
+
+    First turns that were tokenized before need none, and a large one takes seconds and half a gigabyte to load.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def loaded(self) -> TemplateEncoder:
+        """The encoder itself.
+
+        Raises:
+            EngineError: as for :meth:`TemplateEncoder.load`.
+        """
+        return TemplateEncoder.load(self.folder)
+
+    def encode(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
+        """As the loaded one."""
+        return self.loaded.encode(messages)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """As the loaded one."""
+        return self.loaded.decode(token_ids)
+
+
+def encode_turn(encoder: ChatEncoder, prompt: Prompt, replies: Sequence[str]) -> tuple[int, ...]:
+    """Ids of a prompt's turn that follows these replies, the conversation so far included.
+
+    Raises:
+        EngineError: the chat template refuses the conversation; it names the prompt.
+    """
+    number = len(replies) + 1
+    with _naming(prompt, number):
+        return encoder.encode(dialogue(prompt.turns[:number], replies, prompt.system))
+
+
+def render_first_turn(encoder: TemplateEncoder, prompt: Prompt) -> str:
+    """The text of which :func:`encode_turn` without replies gives the ids.
+
+    Raises:
+        EngineError: the chat template refuses the prompt; it names it.
+    """
+    with _naming(prompt, 1):
+        return encoder.render(dialogue(prompt.turns[:1], (), prompt.system))
+
+
+@contextmanager
+def _naming(prompt: Prompt, number: int) -> Iterator[None]:
+    try:
+        yield
+    except EngineError as error:
+        raise EngineError(f"Turn {number} of {prompt.question_id!r}: {error.problem}", error.remedy) from error
 
 
 def check_chat_template(folder: Path) -> None:
@@ -109,6 +202,6 @@ def _no_template(folder: Path) -> EngineError:
     )
 
 
-def ids_hash(token_ids: Sequence[int]) -> str:
-    """SHA-256 (hex) of token ids: what the target really read."""
-    return hashlib.sha256(b"".join(token.to_bytes(4, "little") for token in token_ids)).hexdigest()
+def ids_hash(token_ids: Sequence[int] | NDArray[np.uint32]) -> str:
+    """SHA-256 (hex) of token ids, four bytes each, little-endian: what the target really read."""
+    return hashlib.sha256(np.ascontiguousarray(token_ids, dtype="<u4").data).hexdigest()

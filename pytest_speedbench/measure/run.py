@@ -10,6 +10,7 @@ from pytest_speedbench.acceptance import AcceptanceRecord, pool
 from pytest_speedbench.config import Load, Pair, Sampling
 from pytest_speedbench.engines.base import EngineInfo, FinishReason, RoutedExperts
 from pytest_speedbench.engines.identity import ModelIdentity
+from pytest_speedbench.splits.schema import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One prompt of the split with all its turns: the unit of every statistic."""
+    """One prompt of the split with all its turns: the unit of every statistic.
+
+    ``isl_tokens`` is the length to which the first turn was cut or filled, in the tokens that were asked for;
+    ``turns[0].prompt_tokens`` is what became of it in the served model's. ``None`` where its length is its own.
+    """
 
     question_id: str
     category: str
     sub_category: str
     turns: tuple[Turn, ...]
+    isl_tokens: int | None = None
 
     @property
     def acceptance(self) -> AcceptanceRecord | None:
@@ -72,11 +78,28 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class SplitIdentity:
-    """Which split was asked: its name, the hash of its whole content, and how many prompts it has in all."""
+    """Which split was asked.
+
+    Attributes:
+        name: of the split.
+        sha256: hash of its whole content.
+        prompts: how many it has in all.
+        origin: where it was read from, with the revision if it has one; empty where nobody said.
+        notes: what was left out or changed while reading.
+        control: whether it is a negative control, no workload.
+    """
 
     name: str
     sha256: str
     prompts: int
+    origin: str = ""
+    notes: tuple[str, ...] = ()
+    control: bool = False
+
+    @classmethod
+    def of(cls, split: Split) -> SplitIdentity:
+        """Of a split or a subset of it."""
+        return cls(split.name, split.sha256, split.total, split.origin, split.notes, split.control)
 
 
 @dataclass(frozen=True, slots=True)

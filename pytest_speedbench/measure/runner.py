@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
@@ -24,15 +26,16 @@ from pytest_speedbench.engines.base import (
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.engines.registry import engine_factory
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from pytest_speedbench.measure.counters import counted, read_counters
 from pytest_speedbench.measure.driver import Progress, StopRule, measure
 from pytest_speedbench.measure.loop import BackgroundLoop
 from pytest_speedbench.measure.order import stratified_order
-from pytest_speedbench.measure.prompts import TemplateEncoder, check_chat_template, dialogue
+from pytest_speedbench.measure.prompts import LateEncoder, check_chat_template, dialogue
 from pytest_speedbench.measure.run import Conversation, Run, SplitIdentity
 from pytest_speedbench.measure.stream import with_stream_records
-from pytest_speedbench.splits.schema import Split
+from pytest_speedbench.measure.tokenized import Tokenized, tokenize_or_recall
+from pytest_speedbench.splits.schema import Prompt, Split
 
 T = TypeVar("T")
 
@@ -42,12 +45,18 @@ class Runner:
 
     One engine is alive at a time, because two rarely fit one accelerator; the pair that is loaded already costs nothing
     to ask again.
+
+    Args:
+        cache: the folder where token ids of large splits are kept; ``None`` to tokenize them every time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Path | None = None) -> None:
+        self._cache = cache
         self._loop = BackgroundLoop()
         self._loaded: tuple[Pair, Engine, EngineInfo] | None = None
-        self._encoders: dict[str, TemplateEncoder] = {}
+        self._encoders: dict[str, LateEncoder] = {}
+        self._first_turns: tuple[str, tuple[Prompt, ...], Tokenized] | None = None
+        self._noted: set[str] = set()
 
     def __enter__(self) -> Runner:
         return self
@@ -82,6 +91,9 @@ class Runner:
     ) -> Run:
         """Measure a pair on a split.
 
+        The first turns are tokenized before the engine is started; what goes otherwise there than it should is a
+        :class:`~pytest_speedbench.errors.SpeedbenchWarning`.
+
         An engine that failed, or that fell silent, is stopped; the next measurement starts it anew.
 
         Args:
@@ -103,6 +115,9 @@ class Runner:
         limits = timeouts or Timeouts()
         self.check(pair)
         encoder = self._encoder(pair.model)
+        first_turns = self._tokenized(pair.model, split.prompts)
+        if any(prompt.multiturn for prompt in split.prompts):
+            _ = encoder.loaded  # now, not while replies are awaited
         engine, info = self._engine(pair, limits)
         prompts = split.prompts if order_seed is None else stratified_order(split.prompts, order_seed)
         if stop is not None and pair.drafter is not None:
@@ -111,7 +126,16 @@ class Runner:
         async def conversations_and_counters() -> tuple[tuple[Conversation, ...], AcceptanceRecord | None]:
             before = await _counters(engine, pair, limits.silence_s)
             found = await measure(
-                engine, info, encoder, prompts, sampling, load, on_progress, silence_s=limits.silence_s, stop=stop
+                engine,
+                info,
+                encoder,
+                prompts,
+                sampling,
+                load,
+                on_progress,
+                silence_s=limits.silence_s,
+                stop=stop,
+                first_turns=first_turns,
             )
             if len(found) < len(prompts):
                 return found, None  # the counters saw requests that were cancelled or left out
@@ -125,7 +149,7 @@ class Runner:
             pair=pair,
             engine=info,
             models=model_identity(pair),
-            split=SplitIdentity(split.name, split.sha256, split.total),
+            split=SplitIdentity.of(split),
             sampling=sampling,
             load=load,
             conversations=tuple(sorted(conversations, key=lambda c: places[c.question_id])),
@@ -142,6 +166,7 @@ class Runner:
         common_ids: tuple[int, ...],
         count: int,
         timeouts: Timeouts | None = None,
+        system: str = "",
     ) -> tuple[tuple[int, float], ...] | None:
         """The target's most probable next tokens in the middle of a conversation, with their log-probabilities.
 
@@ -152,6 +177,7 @@ class Runner:
             common_ids: the answer so far.
             count: how many tokens.
             timeouts: how long the engine may keep us waiting for its start and for its answer.
+            system: the system message before the first turn; empty for none.
 
         Returns:
             Token ids and natural log-probabilities, most probable first; ``None`` if the engine cannot say.
@@ -161,7 +187,7 @@ class Runner:
         """
         limits = timeouts or Timeouts()
         encoder = self._encoder(pair.model)
-        ids = encoder.encode(dialogue(turns, [encoder.decode(reply) for reply in replies])) + common_ids
+        ids = encoder.encode(dialogue(turns, [encoder.decode(reply) for reply in replies], system)) + common_ids
         loaded = self._loaded
         same = loaded is not None and replace(loaded[0], name="", drafter=None) == replace(pair, name="", drafter=None)
         engine = loaded[1] if loaded is not None and same else self._engine(pair, limits)[0]
@@ -212,10 +238,21 @@ class Runner:
             self._loaded = None
             self._loop.run(engine.stop())
 
-    def _encoder(self, model: str) -> TemplateEncoder:
+    def _encoder(self, model: str) -> LateEncoder:
         if model not in self._encoders:
-            self._encoders[model] = TemplateEncoder.load(open_checkpoint(model, download=True).folder)
+            self._encoders[model] = LateEncoder(open_checkpoint(model, download=True).folder)
         return self._encoders[model]
+
+    def _tokenized(self, model: str, prompts: tuple[Prompt, ...]) -> Tokenized:
+        """The first turns; those of the last measurement are kept, since rounds and pairs ask the same ones again."""
+        if self._first_turns is None or self._first_turns[:2] != (model, prompts):
+            self._first_turns = None
+            made = tokenize_or_recall(self._encoder(model), prompts, self._cache)
+            self._first_turns = (model, prompts, made)
+            for note in set(made.notes) - self._noted:
+                self._noted.add(note)
+                warnings.warn(note, SpeedbenchWarning, stacklevel=3)
+        return self._first_turns[2]
 
 
 async def _start(engine: Engine, pair: Pair, start_s: float) -> EngineInfo:

@@ -74,7 +74,7 @@ def test_the_commands_have_them_too(
 def test_they_hold_for_judging_differences(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Timeouts | None] = []
 
-    def next_tokens(*args: object) -> None:
+    def next_tokens(*args: object, **_kwargs: object) -> None:
         seen.append(args[-1] if isinstance(args[-1], Timeouts) else None)
 
     monkeypatch.setattr(Runner, "next_tokens", next_tokens)

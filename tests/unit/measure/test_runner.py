@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -14,13 +16,17 @@ from pytest_speedbench.acceptance import AcceptanceSource
 from pytest_speedbench.config import Drafter, Load, Pair, Sampling, Timeouts
 from pytest_speedbench.engines import registry
 from pytest_speedbench.engines.base import Emission, Finish, Request, SpeculationCounters
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.engines.checkpoints import BUNDLED_FOLDER
+from pytest_speedbench.errors import EngineError, SpeedbenchWarning
+from pytest_speedbench.measure import tokenized
 from pytest_speedbench.measure.order import stratified_order
+from pytest_speedbench.measure.prompts import TemplateEncoder
 from pytest_speedbench.measure.run import Conversation
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.splits import Prompt, Split
 from tests import scripted_engine
 from tests.scripted_engine import ScriptedEngine
+from tests.unit.measure.tokenizer_folders import REFUSES_SYSTEM, write_tokenizer
 
 PAIR = Pair("pair", "scripted", "bundled:target", Drafter.parse("ngram"))
 PROMPTS = tuple(Prompt(f"{c}-{n}", c, "", (f"{c} {n}?",)) for c in ("coding", "math") for n in range(10))
@@ -183,3 +189,64 @@ def test_next_tokens_does_not_wait_for_an_answer_for_ever(
     with pytest.raises(EngineError, match=r"not answered for 0\.1 s when asked for the most probable next tokens"):
         runner.next_tokens(PAIR, ("?",), (), (), 2, Timeouts(silence_s=0.1))
     assert engines[0].stopped == 1
+
+
+def model_folder(folder: Path, template: str) -> str:
+    write_tokenizer(folder, template)
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(BUNDLED_FOLDER / "target" / name, folder)
+    return str(folder)
+
+
+def test_prompts_are_tokenized_before_the_engine_is_made(
+    runner: Runner, engines: list[ScriptedEngine], tmp_path: Path
+) -> None:
+    pair = replace(PAIR, model=model_folder(tmp_path, REFUSES_SYSTEM))
+    refused = replace(SPLIT, prompts=(*PROMPTS, Prompt("q", "math", "", ("?",), system="Be brief.")))
+    with pytest.raises(EngineError, match="Turn 1 of 'q'"):
+        runner.measure(pair, refused, SAMPLING, Load(1))
+    assert engines == []
+
+
+def test_prompts_asked_again_are_not_tokenized_again(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = runner.measure(PAIR, SPLIT, SAMPLING, Load(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(tokenized, "tokenize", None)
+        again = runner.measure(replace(PAIR, drafter=None), replace(SPLIT, prompts=(*PROMPTS,)), SAMPLING, Load(4))
+    assert [c.turns[0].prompt_sha256 for c in again.conversations] == [
+        c.turns[0].prompt_sha256 for c in first.conversations
+    ]
+    fewer = runner.measure(PAIR, replace(SPLIT, prompts=PROMPTS[3:]), SAMPLING, Load(1))
+    assert fewer.conversations[0].turns[0].prompt_sha256 == first.conversations[3].turns[0].prompt_sha256
+
+
+def test_a_cached_split_needs_no_tokenizer_and_a_note_is_said_once(
+    engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tokenized, "BULK_CHARS", -1)
+    with Runner(tmp_path) as runner:
+        made = runner.measure(PAIR, SPLIT, SAMPLING, Load(1))
+    with monkeypatch.context() as patch, Runner(tmp_path) as runner:
+        patch.setattr(TemplateEncoder, "load", None)
+        found = runner.measure(PAIR, SPLIT, SAMPLING, Load(4), order_seed=1)
+    assert [c.turns[0].prompt_sha256 for c in found.conversations] == [
+        c.turns[0].prompt_sha256 for c in made.conversations
+    ]
+    (tmp_path / "file").touch()
+    with Runner(tmp_path / "file") as runner:
+        with pytest.warns(SpeedbenchWarning, match="cannot be kept"):
+            runner.measure(PAIR, SPLIT, SAMPLING, Load(1))
+        runner.measure(PAIR, replace(SPLIT, prompts=PROMPTS[1:]), SAMPLING, Load(1))  # a warning would be an error
+    assert len(engines) == 3
+
+
+def test_a_system_message_is_in_the_prompt_of_every_turn(runner: Runner) -> None:
+    plain = Prompt("q", "math", "", ("?", "And?"))
+    runs = [
+        runner.measure(PAIR, replace(SPLIT, prompts=(prompt,)), SAMPLING, Load(1))
+        for prompt in (plain, replace(plain, system="Be brief."))
+    ]
+    without, with_it = (run.conversations[0].turns for run in runs)
+    added = with_it[0].prompt_tokens - without[0].prompt_tokens
+    assert added > 3
+    assert with_it[1].prompt_tokens - len(with_it[0].output_ids) > without[1].prompt_tokens - len(without[0].output_ids)
