@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -26,6 +28,12 @@ LEAST_ROUNDS = 3
 
 GatePolicyName = Literal["detect", "prove"]
 """``detect``: fail on a regression. ``prove``: fail unless no regression is shown."""
+
+
+def user_cache_folder() -> Path:
+    """Where what can be made again is kept: below ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "pytest-speedbench"
 
 
 class DrafterMethod(str, Enum):

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from pytest_speedbench.splits import Split
 
 _CALL_KEYS = (
-    "engine", "model", "drafter", "draft_length", "pair", "categories", "prompts", "concurrency", "max_tokens",
+    "engine", "model", "drafter", "draft_length", "pair", "columns", "allow_placeholders", "isl", "categories", "where",
+    "prompts", "concurrency", "max_tokens",
 )  # fmt: skip
 
 
@@ -92,8 +93,9 @@ class Speedbench:
             top_p: share of the probability mass that sampling keeps.
             seed: where the draws of a sampled measurement start.
             fresh: measure again even if this session has measured exactly this already.
-            **settings: any of ``engine``, ``model``, ``drafter``, ``draft_length``, ``categories``, ``prompts``,
-                ``concurrency``, ``max_tokens``, each as on the command line. They mean exactly what they say: no
+            **settings: any of ``engine``, ``model``, ``drafter``, ``draft_length``, ``columns``, ``isl``,
+                ``allow_placeholders``, ``categories``, ``where``, ``prompts``, ``concurrency``, ``max_tokens``, each as
+                on the command line. They mean exactly what they say: no
                 option overrides them.
 
         Raises:

@@ -18,6 +18,11 @@ Kind = Literal[
     "tolerance",
     "policy",
     "folder",
+    "cache",
+    "columns",
+    "conditions",
+    "input length",
+    "placeholders",
     "flag",
     "switch",
 ]
@@ -80,13 +85,50 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("draft-length", "count", "K", "tokens drafted per verify step (default: the pair's, else 3)"),
     Option("pair", "text", "NAME", "a named pair: a bundled one or one of [tool.speedbench.pairs]"),
-    Option("split", "text", "NAME|FILE", "prompts to ask: a bundled split or a JSONL file (default: mini)"),
+    Option(
+        "split",
+        "text",
+        "NAME|FILE",
+        "prompts to ask: a bundled split, a file or folder (parquet, JSONL, CSV), a SPEED-Bench config, "
+        "hub:OWNER/NAME[/CONFIG][@REVISION], or a split of [tool.speedbench.splits] (default: mini)",
+    ),
+    Option(
+        "columns",
+        "columns",
+        "OURS=THEIRS[,...]",
+        "what the split's file calls our columns, e.g. turns=prompt,category=topic",
+    ),
+    Option(
+        "allow-placeholders",
+        "placeholders",
+        "skip",
+        "leave out SPEED-Bench's rows whose text must still be prepared (default: refuse the split)",
+    ),
+    Option(
+        "isl",
+        "input length",
+        "TOKENS[:o200k_base]",
+        "cut or fill first turns to so many tokens, of the target's tokenizer or of o200k_base, e.g. 2k",
+    ),
     Option("categories", "names", "A,B,...", "ask these categories only"),
+    Option(
+        "where",
+        "conditions",
+        "FIELD=VALUE[,...]",
+        "ask these prompts only, by category, sub_category, difficulty, source, turns, tokens or chars, "
+        "e.g. difficulty=hard|medium,turns>=2",
+    ),
     Option("prompts", "count", "N", "ask N prompts, spread evenly over the categories; always the same N"),
     Option("concurrency", "count", "N", "conversations at a time (default: 1)"),
     Option("max-tokens", "count", "N", "output limit of every turn, in tokens (default: 64)"),
     Option("start-timeout", "seconds", "S", "how long an engine may take to start, in seconds (default: 1800)"),
     Option("silence-timeout", "seconds", "S", "how long a busy engine may say nothing, in seconds (default: 300)"),
+    Option(
+        "cache-dir",
+        "cache",
+        "DIR|off",
+        "where token ids of large splits are kept (default: pytest-speedbench in the user's cache folder)",
+    ),
     Option("baseline-dir", "folder", "DIR", "where baselines are kept (default: baselines)"),
     Option("update", "flag", "", "accept the figures of passing tests as the new baselines"),
     Option(
@@ -113,7 +155,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("rounds", "rounds", "N", "rounds of a speed comparison, at least 3 (default: 6)"),
 )
 
-MARKER_KEYS: tuple[str, ...] = tuple(option.key for option in OPTIONS if option.name not in ("baseline-dir", "update"))
+_NOT_A_TESTS = ("baseline-dir", "cache-dir", "update")
+MARKER_KEYS: tuple[str, ...] = tuple(option.key for option in OPTIONS if option.name not in _NOT_A_TESTS)
 """What ``@pytest.mark.speedbench(...)`` takes."""
 
 REPORT_ATTRIBUTE = "speedbench"

@@ -10,6 +10,8 @@ from typing import Any, get_args
 from pytest_speedbench.config import LEAST_ROUNDS, EngineArg, GatePolicyName
 from pytest_speedbench.errors import ConfigError, closest
 from pytest_speedbench.options import Kind
+from pytest_speedbench.splits.conditions import parse_conditions
+from pytest_speedbench.splits.source import InputLength, parse_input_length
 from pytest_speedbench.tolerance import parse_tolerance
 
 
@@ -35,6 +37,36 @@ def _text(value: Any, name: str) -> str:
 
 def _folder(value: Any, name: str) -> Path:
     return value if isinstance(value, Path) else Path(_text(value, name))
+
+
+def _cache(value: Any, name: str) -> Path | None:
+    """A folder; ``None`` for off."""
+    return None if value in ("off", False) else _folder(value, name).expanduser()
+
+
+def _columns(value: Any, name: str) -> tuple[tuple[str, str], ...]:
+    table = value
+    if isinstance(value, str):
+        parts = [part.partition("=") for part in value.split(",")]
+        table = {ours.strip(): theirs.strip() for ours, _, theirs in parts}
+    if not isinstance(table, Mapping) or not all(isinstance(theirs, str) and theirs for theirs in table.values()):
+        raise ConfigError(f"{name} is {value!r}.", "Write OURS=THEIRS,OURS=THEIRS, e.g. turns=prompt,category=topic.")
+    return tuple(sorted(table.items()))
+
+
+def _input_length(value: Any, name: str) -> InputLength:
+    if isinstance(value, InputLength):
+        return value
+    return parse_input_length(_text(str(value) if isinstance(value, int) else value, name), name)
+
+
+def _placeholders(value: Any, name: str) -> bool:
+    """Whether rows without their text are left out."""
+    if value == "skip":
+        return True
+    raise ConfigError(
+        f"{name} is {value!r}.", "Write skip to leave such rows out; leave the option out to refuse them."
+    )
 
 
 def _count(value: Any, name: str) -> int:
@@ -148,6 +180,11 @@ _READERS: Mapping[Kind, Callable[[Any, str], Any]] = {
     "tolerance": parse_tolerance,
     "policy": _policy,
     "folder": _folder,
+    "cache": _cache,
+    "columns": _columns,
+    "conditions": parse_conditions,
+    "input length": _input_length,
+    "placeholders": _placeholders,
     "flag": _flag,
     "switch": _flag,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import shlex
+import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -21,8 +22,9 @@ from pytest_speedbench.baselines import (
     load_baseline,
     write_baseline,
 )
-from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, VerdictError
+from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning, VerdictError
 from pytest_speedbench.measure import Progress, Run, StopRule
+from pytest_speedbench.measure.asked import Splits
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.metrics.lossless import Difference, Judged
 from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
@@ -41,7 +43,10 @@ from pytest_speedbench.settings import (
     read_project_file,
     resolve,
 )
-from pytest_speedbench.splits import Split, load_split, select
+from pytest_speedbench.splits import Split
+from pytest_speedbench.splits.conditions import describe
+from pytest_speedbench.splits.random_tokens import CONTROL_WARNING
+from pytest_speedbench.splits.source import HUB_PREFIX
 
 MOST_JUDGED = 20
 """Differing outputs whose logits are looked at; each costs one more request."""
@@ -69,7 +74,7 @@ class SpeedbenchSession:
         self._config = config
         self._outside = outside
         self._runner: Runner | None = None
-        self._splits: dict[str, Split] = {}
+        self._splits = Splits(config.rootpath)
         self._runs: dict[tuple[object, ...], Run] = {}
         self._repeats: dict[tuple[object, ...], list[Run]] = {}
 
@@ -140,11 +145,11 @@ class SpeedbenchSession:
             SpeedbenchError: engine, models, split, categories or the baseline folder cannot be used.
         """
         self.asked(settings)
-        categories = self.split(settings.split).categories
+        categories = self._whole(settings).categories
         for category in settings.tolerance.categories:
             if category not in categories:
                 raise ConfigError(
-                    f"A tolerance is given for {category!r}, but the split {settings.split!r} has no such category.",
+                    f"A tolerance is given for {category!r}, but {settings.split} has no such category.",
                     did_you_mean(category, categories),
                 )
         folder = self._config.rootpath / settings.baseline_dir
@@ -161,6 +166,10 @@ class SpeedbenchSession:
             pair, split = settings.pair, self.asked(settings)
         drafter = f"{pair.drafter}, K = {pair.drafter.draft_length}" if pair.drafter else "no drafter"
         part = f"{len(split)} prompts" if len(split) == split.total else f"{len(split)} of {split.total} prompts"
+        if settings.where:
+            part += f" where {describe(settings.where)}"
+        if split.origin.startswith(HUB_PREFIX):
+            part += f", {split.origin}"
         return [
             f"speedbench: {pair.name} ({pair.engine}, {pair.model}, {drafter}) on {split.name} ({part})",
             f"speedbench: {self._baseline_state(settings)}",
@@ -170,15 +179,12 @@ class SpeedbenchSession:
     def runner(self) -> Runner:
         """The runner, made on first use."""
         if self._runner is None:
-            self._runner = Runner()
+            self._runner = Runner(cache=self.settings().cache_dir)
         return self._runner
 
     def split(self, name: str) -> Split:
-        """A split by name or path (relative to the project's root), loaded once."""
-        if name not in self._splits:
-            file = self.path(name)
-            self._splits[name] = load_split(str(file) if file.exists() else name)
-        return self._splits[name]
+        """A whole split by name or path (relative to the project's root), as the project describes it."""
+        return self._whole(self.settings(call={"split": name}))
 
     def path(self, name: str | Path) -> Path:
         """A file of the project: relative names are relative to its root."""
@@ -186,7 +192,7 @@ class SpeedbenchSession:
 
     def asked(self, settings: Settings) -> Split:
         """The prompts that these settings ask."""
-        return select(self.split(settings.split), settings.categories, settings.prompts)
+        return self._splits.asked(settings)
 
     def measure(self, settings: Settings, *, fresh: bool = False) -> Run:
         """Measure, or return the run that was measured with equal settings before, unless ``fresh``."""
@@ -219,6 +225,9 @@ class SpeedbenchSession:
             further.append(self._ask(settings, f", run {len(further) + 2} of {settings.repeat}"))
         return further[: settings.repeat - 1]
 
+    def _whole(self, settings: Settings) -> Split:
+        return self._splits.whole(settings.split, settings.pair.model)
+
     def _key(self, settings: Settings) -> tuple[object, ...]:
         split = self.asked(settings)
         ids = tuple(prompt.question_id for prompt in split.prompts)
@@ -233,6 +242,8 @@ class SpeedbenchSession:
 
     def _ask(self, settings: Settings, which: str = "", stop: StopRule | None = None) -> Run:
         split = self.asked(settings)
+        if split.control:
+            warnings.warn(SpeedbenchWarning(CONTROL_WARNING), stacklevel=2)
         with self._progress(f"speedbench: {settings.pair.name} on {split.name}{which}", len(split)) as report:
             return self.runner.measure(
                 settings.pair,
@@ -248,7 +259,7 @@ class SpeedbenchSession:
     def baseline(self, item: pytest.Item, settings: Settings, pair: str) -> Baseline:
         """The stored baseline of a pair on the settings' split; its reading is noted for the summary."""
         folder = self._config.rootpath / settings.baseline_dir
-        split = self.split(settings.split).name
+        split = self._whole(settings).name
         test = _test(item)
         path = baseline_path(folder, pair, split)
         test.entries.append(BaselineEntry(item.nodeid, self._shown(path), "read"))
@@ -309,10 +320,17 @@ class SpeedbenchSession:
         dtype = dtype_of(target)
         judged = []
         for difference in found[:MOST_JUDGED]:
-            turns = prompts[difference.question_id].turns[: difference.turn + 1]
+            prompt = prompts[difference.question_id]
+            turns = prompt.turns[: difference.turn + 1]
             replies = [turn.output_ids for turn in answers[difference.question_id].turns[: difference.turn]]
             ranked = self.runner.next_tokens(
-                target.pair, turns, replies, difference.common_ids, _RANKED_TOKENS, settings.timeouts
+                target.pair,
+                turns,
+                replies,
+                difference.common_ids,
+                _RANKED_TOKENS,
+                settings.timeouts,
+                system=prompt.system,
             )
             judged.append(Judged.of(difference, dict(ranked) if ranked is not None else None, dtype))
         return tuple(judged)
@@ -330,7 +348,7 @@ class SpeedbenchSession:
     def _baseline_state(self, settings: Settings) -> str:
         """What there is to compare with, before anything is measured."""
         folder, pair = self._config.rootpath / settings.baseline_dir, settings.pair.name
-        split = self.split(settings.split).name
+        split = self._whole(settings).name
         path = baseline_path(folder, pair, split)
         if settings.update:
             return f"baselines of passing tests will be written to {settings.baseline_dir}"

@@ -25,10 +25,13 @@ from pytest_speedbench.config import (
     Pair,
     Sampling,
     Timeouts,
+    user_cache_folder,
 )
 from pytest_speedbench.errors import ConfigError, closest
-from pytest_speedbench.options import OPTIONS, Option
+from pytest_speedbench.options import OPTIONS, Kind, Option
 from pytest_speedbench.readers import read_value
+from pytest_speedbench.splits.conditions import Condition
+from pytest_speedbench.splits.source import SplitSource
 from pytest_speedbench.tolerance import Tolerance, parse_tolerance
 
 DEFAULT_PAIR = "tiny-eagle3"
@@ -51,7 +54,19 @@ _BUNDLED_ARGS: Mapping[str, Mapping[str, EngineArg]] = MappingProxyType(
     }
 )
 _PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args", "python", "endpoint", "tolerance")
-_SPLIT_KEYS = ("tolerance",)
+_SPLIT_KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "source": "text",
+        "columns": "columns",
+        "allow_placeholders": "placeholders",
+        "isl": "input length",
+        "where": "conditions",
+        "sha256": "text",
+        "tolerance": "tolerance",
+    }
+)
+_OF_A_SPLIT = ("columns", "allow_placeholders", "isl", "where")
+"""Settings that say how one split is read, and mean nothing for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +75,9 @@ class Settings:
 
     Attributes:
         pair: what is measured.
-        split: name or file of the prompts.
+        split: where the prompts come from.
         categories: the only ones asked; ``None`` for all.
+        where: what every prompt asked meets.
         prompts: how many are asked; ``None`` for all.
         load: conversations at a time.
         sampling: how the target picks tokens, and the output limit.
@@ -74,11 +90,13 @@ class Settings:
         repeat: how often the prompts are measured, at least 1.
         rounds: of a speed comparison, at least 3.
         timeouts: how long an engine may keep us waiting.
+        cache_dir: where token ids of large splits are kept; ``None`` for nowhere.
     """
 
     pair: Pair
-    split: str
+    split: SplitSource
     categories: tuple[str, ...] | None
+    where: tuple[Condition, ...]
     prompts: int | None
     load: Load
     sampling: Sampling
@@ -91,6 +109,7 @@ class Settings:
     repeat: int
     rounds: int
     timeouts: Timeouts
+    cache_dir: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +173,13 @@ class Project:
         defaults: settings of every measurement.
         pairs: the named pairs, the bundled ones among them.
         pair_tolerances: by the pair's name. Not part of a pair: equal pairs share an engine, however they are gated.
-        split_tolerances: by the split's name or file, as the split is asked for.
+        splits: what is said of a split, by its name or file, as the split is asked for.
     """
 
     defaults: Layer
     pairs: Mapping[str, Pair]
     pair_tolerances: Mapping[str, Tolerance]
-    split_tolerances: Mapping[str, Tolerance]
+    splits: Mapping[str, Mapping[str, Any]]
 
 
 def read_project_file(path: Path) -> dict[str, Any]:
@@ -195,8 +214,14 @@ def read_project(table: Mapping[str, Any]) -> Project:
     return Project(
         read_layer("[tool.speedbench]", raw),
         MappingProxyType({**bundled_pairs(), **{name: _read_pair(name, pair) for name, pair in pairs.items()}}),
-        _tolerances("pairs", pairs),
-        _tolerances("splits", {name: _checked_split(name, split) for name, split in splits.items()}),
+        MappingProxyType(
+            {
+                name: parse_tolerance(table["tolerance"], f"tolerance in [tool.speedbench.pairs.{name}]")
+                for name, table in pairs.items()
+                if "tolerance" in table
+            }
+        ),
+        MappingProxyType({name: _read_split(name, table) for name, table in splits.items()}),
     )
 
 
@@ -211,25 +236,18 @@ def _tables(raw: dict[str, Any], key: str) -> Mapping[str, Mapping[str, Any]]:
     return tables
 
 
-def _tolerances(key: str, tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Tolerance]:
-    return MappingProxyType(
-        {
-            name: parse_tolerance(table["tolerance"], f"tolerance in [tool.speedbench.{key}.{name}]")
-            for name, table in tables.items()
-            if "tolerance" in table
-        }
-    )
-
-
-def _checked_split(name: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
+def _read_split(name: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
+    where = f"[tool.speedbench.splits.{name}]"
     for key in table:
-        if key not in _SPLIT_KEYS:
+        if key not in _SPLIT_KINDS:
             raise ConfigError(
-                f"There is no setting {key!r} in [tool.speedbench.splits.{name}].",
-                f"{did_you_mean(key, _SPLIT_KEYS)} A file's name stands in quotes: "
+                f"There is no setting {key!r} in {where}.",
+                f"{did_you_mean(key, _SPLIT_KINDS)} A file's name stands in quotes: "
                 '[tool.speedbench.splits."FILE.jsonl"].',
             )
-    return table
+    return MappingProxyType(
+        {key: read_value(_SPLIT_KINDS[key], value, f"{key} in {where}") for key, value in table.items()}
+    )
 
 
 def bundled_pairs() -> dict[str, Pair]:
@@ -264,10 +282,12 @@ def resolve(project: Project, closer: Sequence[Layer]) -> Settings:
     """
     merged = _merge((project.defaults, *closer))
     pair, split = _resolve_pair(merged, project.pairs), merged.get("split", DEFAULT_SPLIT)
+    of_split = project.splits.get(split, {})
     return Settings(
         pair=pair,
-        split=split,
+        split=_resolve_split(split, of_split, merged),
         categories=merged.get("categories"),
+        where=(*of_split.get("where", ()), *merged.get("where", ())),
         prompts=merged.get("prompts"),
         load=Load(merged.get("concurrency", 1)),
         sampling=Sampling(merged.get("max_tokens", DEFAULT_MAX_OUTPUT_TOKENS)),
@@ -283,6 +303,7 @@ def resolve(project: Project, closer: Sequence[Layer]) -> Settings:
             merged.get("start_timeout", DEFAULT_TIMEOUTS.start_s),
             merged.get("silence_timeout", DEFAULT_TIMEOUTS.silence_s),
         ),
+        cache_dir=merged["cache_dir"] if "cache_dir" in merged else user_cache_folder(),
     )
 
 
@@ -291,31 +312,35 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Any]:
     weak_engine = False
     for layer in layers:
         _refuse_contradictions(layer)
+        if "split" in layer.values:
+            _forget(merged, _OF_A_SPLIT)
         # A model given closer to the user replaces a pair named further away, and the other way round.
         if "model" in layer.values:
-            merged.pop("pair", None)
-            merged.pop("drafter", None)
+            _forget(merged, ("pair", "drafter"))
         if "pair" in layer.values:
-            for key in ("model", "drafter", "draft_length", "engine_args", "python", "endpoint"):
-                merged.pop(key, None)
+            _forget(merged, ("model", "drafter", "draft_length", "engine_args", "python", "endpoint"))
             # A project's default engine yields to the pair's own; one asked for outside of the code does not.
             if weak_engine:
                 merged.pop("engine", None)
         if "engine" in layer.values:
             weak_engine = layer.source not in OUTER_SOURCES
             if layer.values["engine"] != merged.get("engine"):
-                for key in ("engine_args", "python", "endpoint"):
-                    merged.pop(key, None)
+                _forget(merged, ("engine_args", "python", "endpoint"))
         engine_args = {**merged.get("engine_args", {}), **layer.values.get("engine_args", {})}
         merged.update(layer.values)
         merged["engine_args"] = engine_args
     return merged
 
 
+def _forget(merged: dict[str, Any], keys: Iterable[str]) -> None:
+    for key in keys:
+        merged.pop(key, None)
+
+
 def _resolve_tolerance(project: Project, closer: Sequence[Layer], split: str, pair: str) -> Tolerance:
     sources = [
         project.defaults.values.get("tolerance"),
-        project.split_tolerances.get(split),
+        project.splits.get(split, {}).get("tolerance"),
         project.pair_tolerances.get(pair),
         *(layer.values.get("tolerance") for layer in closer),
     ]
@@ -324,6 +349,20 @@ def _resolve_tolerance(project: Project, closer: Sequence[Layer], split: str, pa
         if given is not None:
             chosen = chosen.overridden_by(given)
     return chosen
+
+
+def _resolve_split(split: str, of_split: Mapping[str, Any], merged: Mapping[str, Any]) -> SplitSource:
+    chosen = {**of_split, **{key: merged[key] for key in _OF_A_SPLIT if key in merged}}
+    source = SplitSource(
+        chosen.get("source", split),
+        name=split if "source" in of_split else None,
+        columns=chosen.get("columns", ()),
+        skip_placeholders=chosen.get("allow_placeholders", False),
+        isl=chosen.get("isl"),
+        sha256=chosen.get("sha256"),
+    )
+    source.check()
+    return source
 
 
 def _refuse_contradictions(layer: Layer) -> None:

@@ -20,7 +20,19 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class InputLength(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The length of a first turn that was cut or filled.
+
+    Attributes:
+        isl_tokens: in the tokens in which the length was asked, the text by itself.
+        served_tokens: in the target's, with its chat template.
+    """
+
+    isl_tokens: Count
+    served_tokens: Count
+
+
+class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One prompt's statistics, its turns pooled. See :class:`~pytest_speedbench.acceptance.AcceptanceRecord`.
 
     Attributes:
@@ -28,6 +40,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         histogram: ``histogram[j]`` is the number of verify steps that accepted exactly ``j`` draft tokens, j = 0 … K.
         prompt_sha256: hash of the first turn's rendered prompt; later turns contain replies, so they are not in it.
         output_sha256: hash of all turns' output ids: equal hashes mean equal outputs, token for token.
+        input_length: of a first turn that was cut or filled; ``None`` for one whose length is its own.
     """
 
     id: Name
@@ -41,6 +54,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     discarded_tokens: Count | None
     prompt_sha256: Name
     output_sha256: Name
+    input_length: InputLength | None = None
 
     def record(self, source: AcceptanceSource) -> AcceptanceRecord:
         """The acceptance record these counts are.
@@ -132,4 +146,7 @@ def _entry(conversation: Conversation, record: AcceptanceRecord) -> PromptEntry:
         discarded_tokens=record.discarded_tokens,
         prompt_sha256=conversation.turns[0].prompt_sha256,
         output_sha256=output_sha256(conversation),
+        input_length=None
+        if conversation.isl_tokens is None
+        else InputLength(conversation.isl_tokens, conversation.turns[0].prompt_tokens),
     )

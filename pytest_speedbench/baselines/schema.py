@@ -99,7 +99,8 @@ class RecordedThroughput(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ran when the baseline was recorded. A change may differ in all of it.
 
-    ``split_prompts`` is the size of the whole split, of which the baseline may hold a part.
+    ``split_prompts`` is the size of the whole split, of which the baseline may hold a part; ``split_origin`` is where
+    it was read from, ``None`` in baselines that do not say.
     """
 
     date: str
@@ -112,6 +113,7 @@ class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split_prompts: int
     environment: dict[str, str]
     package_version: str | None
+    split_origin: str | None = None
 
 
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,6 +189,7 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 split_prompts=run.split.prompts,
                 environment=dict(sorted(run.environment.items())),
                 package_version=_package_version(),
+                split_origin=run.split.origin or None,
             ),
             prompts=prompts,
         )

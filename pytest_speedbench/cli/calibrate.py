@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     old = replaced(settings, split)
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    with Runner() as runner:
+    with Runner(settings.cache_dir) as runner:
 
         def measure(part: Split, which: str) -> Run:
             title = f"speedbench: {settings.pair.name} on {split.name}, {which}"

@@ -90,10 +90,16 @@ def asked(settings: Settings) -> Split:
 
     Raises:
         SplitError: no such split, category, or number of prompts.
+        EngineError: the prompts depend on the target's tokenizer, and the model cannot be found.
     """
-    from pytest_speedbench.splits import load_split, select
+    from pytest_speedbench.measure.asked import Splits
 
-    return select(load_split(settings.split), settings.categories, settings.prompts)
+    split = Splits(Path()).asked(settings)
+    if split.control:
+        from pytest_speedbench.splits.random_tokens import CONTROL_WARNING
+
+        to_stderr(f"speedbench: warning: {CONTROL_WARNING}\n")
+    return split
 
 
 def check_writable(file: Path | None) -> None:

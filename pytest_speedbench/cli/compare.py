@@ -201,12 +201,12 @@ def _check(
 
 def _policy(arguments: argparse.Namespace, candidate: Baseline | PublishedFigures | None) -> GatePolicy:
     from pytest_speedbench.baselines import Baseline
-    from pytest_speedbench.splits import load_split
+    from pytest_speedbench.measure.asked import Splits
 
     if isinstance(candidate, Baseline):
         return policy_of(settings_of_stored(arguments, candidate), {prompt.category for prompt in candidate.prompts})
     settings = settings_of_pair(arguments, arguments.candidate)
-    return policy_of(settings, load_split(settings.split).categories)
+    return policy_of(settings, Splits(Path()).whole(settings.split, settings.pair.model).categories)
 
 
 def _measured(to_measure: Sequence[Settings]) -> list[Run]:
@@ -219,7 +219,7 @@ def _measured(to_measure: Sequence[Settings]) -> list[Run]:
     from pytest_speedbench.report.progress import progress_log
 
     runs = []
-    with Runner() as runner:
+    with Runner(to_measure[0].cache_dir) as runner:
         for settings in to_measure:
             runner.check(settings.pair)
         for settings in to_measure:
@@ -240,7 +240,7 @@ def _speed(reference: Settings, candidate: Settings, policy: GatePolicy) -> Spee
     from pytest_speedbench.measure.runner import Runner
     from pytest_speedbench.sweeps.interleaved import measure_interleaved
 
-    with Runner() as runner:
+    with Runner(candidate.cache_dir) as runner:
 
         def ask(pair: Pair, concurrency: int, prompts: int | None) -> Run:
             if prompts is None:

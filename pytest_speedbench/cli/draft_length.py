@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     def on_round(done: RoundDone) -> None:
         to_stderr(f"speedbench: {round_line(done)}\n")
 
-    with Runner() as runner:
+    with Runner(settings.cache_dir) as runner:
         result = sweep_draft_lengths(
             runner,
             settings.pair,

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_counts(counts, arguments.save_counts)
     policy = GatePolicy(settings.tolerance, settings.family_error)
     with ExitStack() as stack:
-        runner = stack.enter_context(Runner())
+        runner = stack.enter_context(Runner(settings.cache_dir))
 
         def measure(pair: Pair) -> Run:
             with progress_log(to_stderr, f"speedbench: {pair.name}") as report:

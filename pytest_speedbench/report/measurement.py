@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pytest_speedbench.acceptance import AcceptanceSource, pool
 from pytest_speedbench.measure.run import Conversation, Run
@@ -10,6 +10,7 @@ from pytest_speedbench.metrics.acceptance import AcceptanceFigures
 from pytest_speedbench.metrics.degenerate import degenerate
 from pytest_speedbench.metrics.summary import Summary
 from pytest_speedbench.report.entries import FigureRow, MeasurementEntry
+from pytest_speedbench.splits.random_tokens import CONTROL_WARNING
 
 
 def measurement_entry(test: str, run: Run, summary: Summary) -> MeasurementEntry:
@@ -64,6 +65,14 @@ def describe_load(run: Run) -> str:
 
 def _notes(run: Run) -> Iterator[str]:
     """What a reader should know of the record before believing the figures."""
+    if run.split.control:
+        yield CONTROL_WARNING
+    yield from run.split.notes
+    fitted = [conversation for conversation in run.conversations if conversation.isl_tokens is not None]
+    if fitted:
+        asked = _span(conversation.isl_tokens for conversation in fitted if conversation.isl_tokens is not None)
+        served = _span(conversation.turns[0].prompt_tokens for conversation in fitted)
+        yield f"with its chat template the target reads {served} tokens of a first turn that was brought to {asked}."
     if run.stopped:
         yield (
             f"not all prompts were asked of {', '.join(run.stopped)}, because the gate had decided: figures that a "
@@ -105,3 +114,8 @@ def figure_row(name: str, figures: AcceptanceFigures, output_tokens: int) -> Fig
 
 def _output_tokens(conversations: tuple[Conversation, ...]) -> int:
     return sum(conversation.output_tokens for conversation in conversations)
+
+
+def _span(counts: Iterable[int]) -> str:
+    values = sorted(counts)
+    return f"{values[0]}" if values[0] == values[-1] else f"{values[0]}–{values[-1]}"

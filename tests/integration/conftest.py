@@ -7,7 +7,10 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+import huggingface_hub  # noqa: F401
+import pyarrow.parquet  # noqa: F401
 import pytest
+import tokenizers  # noqa: F401
 import torch  # noqa: F401  inner sessions run in this process and forget what they import: these must come before
 from scipy import stats  # noqa: F401
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401

@@ -29,7 +29,7 @@ def test_an_empty_split(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"question_id": "a", "category": "c"}], "*line 1: *missing required field `turns`*"),
+        ([{"question_id": "a", "category": "c"}], "*line 1: no column has the prompt*"),
         ([{"question_id": "a", "category": "c", "turns": []}], "*has no turns*"),
         ([{"question_id": "a", "category": "c", "turns": ["x"]}] * 2, "*line 2: question_id 'a' was used in line 1*"),
     ],

@@ -21,6 +21,7 @@ from pytest_speedbench.settings import (
     read_project,
     resolve,
 )
+from pytest_speedbench.splits.source import InputLength, SplitSource
 from pytest_speedbench.tolerance import Allowance, Tolerance
 
 
@@ -44,7 +45,7 @@ def test_without_any_setting_the_bundled_pair_is_measured() -> None:
     chosen = settings()
     assert chosen.pair.name == "tiny-eagle3"
     assert chosen.pair.drafter == Drafter(DrafterMethod.EAGLE3, "bundled:eagle3", 3)
-    assert (chosen.split, chosen.load.concurrency, chosen.sampling.max_output_tokens) == ("mini", 1, 64)
+    assert (chosen.split.source, chosen.load.concurrency, chosen.sampling.max_output_tokens) == ("mini", 1, 64)
     assert chosen.baseline_dir == Path("baselines")
     assert not chosen.update
 
@@ -297,3 +298,45 @@ def test_mistakes_get_one_clear_sentence(sources: dict[str, Any], message: str) 
 def test_any_text_is_read_or_refused(raw: dict[str, str]) -> None:
     with contextlib.suppress(ConfigError):
         settings(command_line=raw)
+
+
+def test_a_named_split_is_its_source_with_all_that_is_said_of_it() -> None:
+    table = {"source": "chats.parquet", "columns": {"turns": "prompt"}, "isl": "2k", "allow_placeholders": "skip"}
+    chosen = settings({"splits": {"ours": table}}, command_line={"split": "ours", "isl": "100:o200k_base"})
+    assert chosen.split == SplitSource(
+        "chats.parquet", "ours", (("turns", "prompt"),), skip_placeholders=True, isl=InputLength(100, "o200k_base")
+    )
+
+
+def test_what_is_said_of_a_split_does_not_hold_for_another() -> None:
+    project = {"split": "own.jsonl", "columns": "turns=prompt", "where": "turns>=2"}
+    assert settings(project).split.columns == (("turns", "prompt"),)
+    chosen = settings(project, command_line={"split": "mini"})
+    assert (chosen.split, chosen.where) == (SplitSource("mini"), ())
+
+
+def test_conditions_of_a_named_split_and_of_the_command_line_both_hold() -> None:
+    chosen = settings({"splits": {"mini": {"where": "turns>=2"}}}, command_line={"where": "category=qa"})
+    assert [str(condition) for condition in chosen.where] == ["turns>=2", "category=qa"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"split": "random:1k", "isl": "2k"}, "have a length of their own"),
+        ({"split": "hub:name"}, "hub:OWNER/NAME"),
+        ({"columns": "turns"}, "OURS=THEIRS"),
+        ({"isl": "2k:gpt2"}, "names the tokenizer 'gpt2'"),
+        ({"allow_placeholders": "on"}, "Write skip"),
+    ],
+)
+def test_splits_that_cannot_be_meant(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        settings(command_line=given)
+
+
+def test_the_cache_is_the_users_unless_said_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert settings().cache_dir == tmp_path / "pytest-speedbench"
+    assert settings(command_line={"cache_dir": "off"}).cache_dir is None
+    assert settings({"cache_dir": "tokens"}).cache_dir == Path("tokens")
