@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
@@ -14,6 +16,7 @@ from pytest_speedbench.splits.schema import Split, TextTokenizer
 from pytest_speedbench.splits.source import HubSource, SplitSource
 from pytest_speedbench.splits.speed_bench import CONFIGS, REPOSITORY, check_counts, locate
 
+_PART = re.compile(r"test(-\d+-of-\d+)?")
 _BUNDLED = resources.files("pytest_speedbench.splits") / "bundled"
 
 
@@ -62,7 +65,7 @@ def _read(wanted: SplitSource, root: Path) -> Split:
         with resources.as_file(_BUNDLED / f"{name}.jsonl") as file:
             return _split(name, _reading(wanted, (file,), f"the bundled split {name!r}"), f"bundled {name}")
     if path.exists() or path.is_symlink():
-        return _split(path.stem or path.resolve().name, _reading(wanted, files_of(path)), name)
+        return _split(_name_of(path), _reading(wanted, files_of(path)), name)
     config, _, revision = name.partition("@")
     if config in CONFIGS:
         prepared = None if revision else locate(config, root)
@@ -71,6 +74,13 @@ def _read(wanted: SplitSource, root: Path) -> Split:
         reading = _reading(wanted, (prepared,))
         return _whole_config(_split(config, reading, str(prepared.relative_to(root))), wanted, config)
     raise _unknown(name)
+
+
+def _name_of(path: Path) -> str:
+    """The name of a file or folder; of one that says only which part of a dataset it is, that of its folder."""
+    full = Path(os.path.abspath(path))  # noqa: PTH100 - keeps the name of a link, and knows ".."
+    name = full.name if full.is_dir() else full.stem
+    return full.parent.name if _PART.fullmatch(name) and full.parent.name else name
 
 
 def _from_hub(wanted: SplitSource, hub: HubSource, config: str | None) -> Split:

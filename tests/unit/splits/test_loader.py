@@ -68,6 +68,18 @@ def test_a_folder_is_all_its_files(tmp_path: Path) -> None:
     assert (split.name, [prompt.question_id for prompt in split.prompts]) == ("chats", ["a", "b"])
 
 
+def test_a_file_called_test_has_the_name_of_its_folder(tmp_path: Path) -> None:
+    write(tmp_path, row("a"), name="speed/qualitative/test.jsonl")
+    write(tmp_path, row("a"), name="speed/tests.jsonl")
+    assert load_split("speed/qualitative/test.jsonl", root=tmp_path).name == "qualitative"
+    assert load_split("speed/qualitative", root=tmp_path).name == "qualitative"
+    assert load_split("speed/tests.jsonl", root=tmp_path).name == "tests"
+    write(tmp_path, row("a"), name="v1.1/own.jsonl")
+    assert load_split("v1.1", root=tmp_path).name == "v1.1"
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "speed" / "tests.jsonl")
+    assert load_split("link.jsonl", root=tmp_path).name == "link"
+
+
 def test_a_prepared_config(tmp_path: Path) -> None:
     prepared(tmp_path, "qualitative")
     split = load_split("qualitative", root=tmp_path)
