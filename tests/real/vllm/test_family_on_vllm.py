@@ -22,14 +22,12 @@ DRAFTERS = {
 }
 CONCURRENCY = 16
 """The transformers baselines were recorded one request at a time: batching must not matter."""
-WHOLE_PREFILLS = 16384
-"""Where a prefill is cut into chunks, vLLM computes the drafter's key-value row at the cut from another token."""
 
 
 @pytest.fixture(scope="module", params=DRAFTERS)
 def pair(request: pytest.FixtureRequest, vllm_python: str) -> Pair:
     name: str = request.param
-    return vllm_pair(name, DRAFTERS[name], vllm_python, max_num_batched_tokens=WHOLE_PREFILLS)
+    return vllm_pair(name, DRAFTERS[name], vllm_python)
 
 
 def test_no_pair_is_worse_than_its_baseline(speedbench: Speedbench, pair: Pair) -> None:

@@ -36,6 +36,7 @@ from pytest_speedbench.measure.run import Conversation
 from pytest_speedbench.splits import load_split
 from pytest_speedbench.splits.schema import Prompt
 from pytest_speedbench.splits.subset import select
+from tests.real.vllm.conftest import ENGINE_ARGS
 
 PYTHON = os.environ.get("TEST_VLLM_PYTHON")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="TEST_VLLM_PYTHON names no interpreter of an environment with vLLM")
@@ -46,7 +47,7 @@ PAIR = Pair(
     "vllm-serve",
     "bundled:target",
     Drafter.parse("eagle3:bundled:eagle3", 3),
-    {"dtype": "float32", "enforce_eager": True},
+    ENGINE_ARGS,
     python=PYTHON,
 )
 LONG = Request("long", (5, 6, 7, 8, 9, 10, 100), Sampling(1500, ignore_eos=True))
