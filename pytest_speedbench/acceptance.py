@@ -44,6 +44,8 @@ class AcceptanceRecord:
         discarded_tokens: tokens the last step had verified that were cut off by an end-of-sequence token or the output
             limit; ``None`` when the engine does not say.
         source: where the counts come from.
+        tree_tokens: where a step drafts a tree, the most tokens that one tree holds, its root left out; ``None`` for a
+            chain. The draft length is then the tree's depth, and a step accepts one path down the tree.
 
     Raises:
         ValueError: the counts contradict each other.
@@ -55,10 +57,13 @@ class AcceptanceRecord:
     undrafted_steps: int | None = 0
     discarded_tokens: int | None = None
     source: AcceptanceSource = AcceptanceSource.ENGINE
+    tree_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.draft_length < 1:
             raise ValueError(f"draft_length must be at least 1, got {self.draft_length}")
+        if self.tree_tokens is not None and self.tree_tokens < self.draft_length:
+            raise ValueError(f"a tree of {self.tree_tokens} tokens cannot be {self.draft_length} deep")
         if len(self.histogram) != self.draft_length + 1:
             raise ValueError(
                 f"a draft length of {self.draft_length} needs {self.draft_length + 1} histogram bins, "
@@ -69,10 +74,11 @@ class AcceptanceRecord:
             raise ValueError("an acceptance record holds counts, and counts are never negative")
         if self.proposed_tokens is None:
             return
-        if not self.accepted_tokens <= self.proposed_tokens <= self.verify_steps * self.draft_length:
+        most = self.tree_tokens or self.draft_length
+        if not self.accepted_tokens <= self.proposed_tokens <= self.verify_steps * most:
             raise ValueError(
                 f"{self.accepted_tokens} accepted of {self.proposed_tokens} proposed tokens cannot be "
-                f"in {self.verify_steps} verify steps of at most {self.draft_length}"
+                f"in {self.verify_steps} verify steps of at most {most}"
             )
         if self.proposed_tokens < self.verify_steps:
             raise ValueError(
@@ -133,11 +139,52 @@ class AcceptanceRecord:
         return 1 + self.decoded_tokens - self.discarded_tokens
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptanceTotals:
+    """Acceptance of a whole run by counters that know no draft positions: a length, but no rates.
+
+    Attributes:
+        verify_steps: S.
+        accepted_tokens: A, discarded ones included.
+        proposed_tokens: D; ``None`` when the engine does not count them.
+
+    Raises:
+        ValueError: the counts contradict each other.
+    """
+
+    verify_steps: int
+    accepted_tokens: int
+    proposed_tokens: int | None
+
+    def __post_init__(self) -> None:
+        if min(self.verify_steps, self.accepted_tokens, self.proposed_tokens or 0) < 0:
+            raise ValueError("acceptance totals are counts, and counts are never negative")
+        if self.proposed_tokens is not None and not (
+            self.proposed_tokens >= max(self.accepted_tokens, self.verify_steps)
+        ):
+            raise ValueError(
+                f"{self.accepted_tokens} accepted tokens in {self.verify_steps} verify steps cannot be of "
+                f"{self.proposed_tokens} proposed ones"
+            )
+        if self.accepted_tokens and not self.verify_steps:
+            raise ValueError(f"{self.accepted_tokens} tokens cannot be accepted without a verify step")
+
+    @property
+    def al(self) -> float | None:
+        """Acceptance length 1 + A / S, bonus token counted; ``None`` without any verify step."""
+        return 1 + self.accepted_tokens / self.verify_steps if self.verify_steps else None
+
+
+Counted = AcceptanceRecord | AcceptanceTotals
+"""What an engine's counters say of a whole run."""
+
+
 def pool(records: Iterable[AcceptanceRecord]) -> AcceptanceRecord | None:
     """Sum the counts of several records; ``None`` for none at all.
 
-    The draft length is the largest one. ``proposed_tokens``, ``undrafted_steps`` and ``discarded_tokens`` are known
-    only if every record knows them, and the source is the weakest of the sources.
+    The draft length is the largest one, and so is the size of the trees if any step drafted one. ``proposed_tokens``,
+    ``undrafted_steps`` and ``discarded_tokens`` are known only if every record knows them; the source is the weakest of
+    the sources.
 
     Example: one record per turn becomes one per conversation.
     """
@@ -157,7 +204,13 @@ def pool(records: Iterable[AcceptanceRecord]) -> AcceptanceRecord | None:
         undrafted_steps=_sum_of_all(row.undrafted_steps for row in rows),
         discarded_tokens=_sum_of_all(row.discarded_tokens for row in rows),
         source=max((row.source for row in rows), key=order.index),
+        tree_tokens=_largest_tree(rows, draft_length),
     )
+
+
+def _largest_tree(rows: list[AcceptanceRecord], draft_length: int) -> int | None:
+    trees = [row.tree_tokens for row in rows if row.tree_tokens is not None]
+    return max(*trees, draft_length) if trees else None
 
 
 def _sum_of_all(counts: Iterable[int | None]) -> int | None:

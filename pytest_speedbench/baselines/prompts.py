@@ -41,6 +41,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         prompt_sha256: hash of the first turn's rendered prompt; later turns contain replies, so they are not in it.
         output_sha256: hash of all turns' output ids: equal hashes mean equal outputs, token for token.
         input_length: of a first turn that was cut or filled; ``None`` for one whose length is its own.
+        tree_tokens: the most draft tokens of one step, where steps draft trees; ``None`` for chains.
     """
 
     id: Name
@@ -55,6 +56,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     prompt_sha256: Name
     output_sha256: Name
     input_length: InputLength | None = None
+    tree_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
 
     def record(self, source: AcceptanceSource) -> AcceptanceRecord:
         """The acceptance record these counts are.
@@ -70,6 +72,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
                 self.undrafted_steps,
                 self.discarded_tokens,
                 source,
+                self.tree_tokens,
             )
         except ValueError as error:
             raise ValueError(f"prompt {self.id!r}: {error}") from None
@@ -149,4 +152,5 @@ def _entry(conversation: Conversation, record: AcceptanceRecord) -> PromptEntry:
         input_length=None
         if conversation.isl_tokens is None
         else InputLength(conversation.isl_tokens, conversation.turns[0].prompt_tokens),
+        tree_tokens=record.tree_tokens,
     )

@@ -126,13 +126,23 @@ class SpeculationCounters:
 
     Attributes:
         verify_steps: drafts that the target verified.
-        proposed_tokens: draft tokens in them.
-        accepted_per_position: how often the first, second, … K-th draft token was accepted.
+        proposed_tokens: draft tokens in them; ``None`` when they are not counted.
+        accepted_per_position: how often the first, second, … K-th draft token was accepted; ``None`` when positions are
+            not told apart.
+        accepted_in_all: accepted draft tokens, where positions are not told apart.
+
+    Raises:
+        ValueError: neither is given, or both.
     """
 
     verify_steps: int
-    proposed_tokens: int
-    accepted_per_position: tuple[int, ...]
+    proposed_tokens: int | None
+    accepted_per_position: tuple[int, ...] | None
+    accepted_in_all: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.accepted_per_position is None) == (self.accepted_in_all is None):
+            raise ValueError("accepted tokens are counted by position or in all, one of the two")
 
 
 @runtime_checkable
@@ -159,6 +169,17 @@ class RanksTokens(Protocol):
         """The ``count`` most probable next tokens after ``prompt_ids`` with their natural log-probabilities.
 
         Empty when this engine cannot say after all.
+        """
+
+
+@runtime_checkable
+class ReadsBack(Protocol):
+    """An engine that can say which prompt it read."""
+
+    async def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The ids that the target reads when ``prompt_ids`` are asked, by the engine's own account.
+
+        ``None`` when this engine cannot say after all.
         """
 
 

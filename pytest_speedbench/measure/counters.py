@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, AcceptanceTotals, Counted
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import CountsSpeculation, Engine, SpeculationCounters
 from pytest_speedbench.errors import EngineError
@@ -13,10 +13,10 @@ async def read_counters(engine: Engine) -> SpeculationCounters | None:
     return await engine.counters() if isinstance(engine, CountsSpeculation) else None
 
 
-def counted(
-    before: SpeculationCounters | None, after: SpeculationCounters | None, pair: Pair
-) -> AcceptanceRecord | None:
+def counted(before: SpeculationCounters | None, after: SpeculationCounters | None, pair: Pair) -> Counted | None:
     """What was counted between two readings; ``None`` without counters or without a drafter.
+
+    Counters that tell no positions apart give totals.
 
     Position k is accepted in every step that accepted at least k tokens, so the histogram is the differences of
     neighbouring positions. Counters know nothing of steps without a draft or of discarded tokens.
@@ -27,20 +27,22 @@ def counted(
     if after is None or pair.drafter is None:
         return None
     start = before or SpeculationCounters(0, 0, ())
-    earlier = start.accepted_per_position + (0,) * len(after.accepted_per_position)
-    survivors = [after.verify_steps - start.verify_steps]
-    survivors += [now - then for now, then in zip(after.accepted_per_position, earlier, strict=False)]
-    proposed = after.proposed_tokens - start.proposed_tokens
-    if min(*survivors, proposed) < 0:
+    steps = after.verify_steps - start.verify_steps
+    proposed = None if after.proposed_tokens is None else after.proposed_tokens - (start.proposed_tokens or 0)
+    now = _accepted(after)
+    accepted = [count - earlier for count, earlier in zip(now, (*_accepted(start), *(0 for _ in now)), strict=False)]
+    if min(steps, proposed or 0, *accepted) < 0:
         raise EngineError(
             f"The speculation counters of the engine {pair.engine} went backwards during the measurement.",
             "Something reset them or restarted the engine; measure again, with nobody else using it.",
         )
-    histogram = tuple(count - more for count, more in zip(survivors, [*survivors[1:], 0], strict=True))
     try:
+        if after.accepted_per_position is None:
+            return AcceptanceTotals(steps, accepted[0], proposed)
+        survivors = [steps, *accepted]
         return AcceptanceRecord(
-            draft_length=len(after.accepted_per_position),
-            histogram=histogram,
+            draft_length=len(accepted),
+            histogram=tuple(count - more for count, more in zip(survivors, [*accepted, 0], strict=True)),
             proposed_tokens=proposed,
             undrafted_steps=None,
             source=AcceptanceSource.COUNTERS,
@@ -50,3 +52,9 @@ def counted(
             f"The speculation counters of the engine {pair.engine} contradict each other: {error}.",
             "Measure again, with nobody else using the engine.",
         ) from error
+
+
+def _accepted(counters: SpeculationCounters) -> tuple[int, ...]:
+    """Accepted tokens by position; all in one where positions are not told apart."""
+    positions = counters.accepted_per_position
+    return (counters.accepted_in_all or 0,) if positions is None else positions

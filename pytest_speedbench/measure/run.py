@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from pytest_speedbench.acceptance import AcceptanceRecord, pool
+from pytest_speedbench.acceptance import AcceptanceRecord, Counted, pool
 from pytest_speedbench.config import Load, Pair, Sampling
 from pytest_speedbench.engines.base import EngineInfo, FinishReason, RoutedExperts
 from pytest_speedbench.engines.identity import ModelIdentity
@@ -123,7 +123,7 @@ class Run:
     load: Load
     conversations: tuple[Conversation, ...]
     environment: Mapping[str, str]
-    counters: AcceptanceRecord | None = None
+    counters: Counted | None = None
     stopped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
-from pytest_speedbench.acceptance import AcceptanceRecord
+from pytest_speedbench.acceptance import Counted
 from pytest_speedbench.config import Load, Pair, Sampling, Timeouts
 from pytest_speedbench.engines.base import (
     CountsSpeculation,
@@ -123,7 +123,7 @@ class Runner:
         if stop is not None and pair.drafter is not None:
             stop = _WithRecords(stop, pair.drafter.draft_length, keeps_counters=isinstance(engine, CountsSpeculation))
 
-        async def conversations_and_counters() -> tuple[tuple[Conversation, ...], AcceptanceRecord | None]:
+        async def conversations_and_counters() -> tuple[tuple[Conversation, ...], Counted | None]:
             before = await _counters(engine, pair, limits.silence_s)
             found = await measure(
                 engine,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, pool
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, Counted, pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -113,9 +113,7 @@ class AcceptanceSummary:
     al_category_macro: float | None
 
 
-def summarize_acceptance(
-    conversations: Iterable[Conversation], counters: AcceptanceRecord | None = None
-) -> AcceptanceSummary:
+def summarize_acceptance(conversations: Iterable[Conversation], counters: Counted | None = None) -> AcceptanceSummary:
     """Acceptance figures of conversations, overall and per category.
 
     ``counters``, the engine's own count of the whole run, stands in for the overall figures when no conversation has a
@@ -125,15 +123,46 @@ def summarize_acceptance(
     overall = summary.overall
     if counters is None or overall.missing < overall.conversations:
         return summary
-    pooled = AcceptanceFigures.of([counters])
-    pooled = replace(
-        pooled,
-        conversations=overall.conversations,
-        missing=overall.missing,
+    return replace(summary, overall=counted_figures([counters], overall))
+
+
+def counted_figures(counters: Sequence[Counted], of: AcceptanceFigures) -> AcceptanceFigures:
+    """Pooled figures from the engine's counters of one or more runs, in place of requests that have no records.
+
+    Counters know no conversations, so nothing that is a mean over them is known; those that tell no positions apart
+    give no rates either.
+
+    Args:
+        counters: one for each run.
+        of: the figures of the runs' requests, for how many they are.
+    """
+    records = [row for row in counters if isinstance(row, AcceptanceRecord)]
+    figures = AcceptanceFigures.of(records)
+    if len(records) < len(counters):
+        figures = _totals(counters)
+    return replace(
+        figures,
+        conversations=of.conversations,
+        missing=of.missing,
         al_macro=None,
         tokens_per_decode_step_macro=None,
     )
-    return replace(summary, overall=pooled)
+
+
+def _totals(counters: Sequence[Counted]) -> AcceptanceFigures:
+    steps, accepted = sum(row.verify_steps for row in counters), sum(row.accepted_tokens for row in counters)
+    counted = [row.proposed_tokens for row in counters if row.proposed_tokens is not None]
+    proposed = sum(counted) if len(counted) == len(counters) else None
+    return replace(
+        AcceptanceFigures.of([]),
+        al_pooled=_ratio(accepted + steps, steps),
+        draft_acceptance_rate=None if proposed is None else _ratio(accepted, proposed),
+        verify_steps=steps,
+        accepted_tokens=accepted,
+        proposed_tokens=proposed,
+        undrafted_steps=None,
+        source=AcceptanceSource.COUNTERS,
+    )
 
 
 def summarize_records(rows: Iterable[tuple[str, AcceptanceRecord | None]]) -> AcceptanceSummary:

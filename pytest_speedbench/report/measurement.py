@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_speedbench.acceptance import AcceptanceSource, pool
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, pool
 from pytest_speedbench.measure.run import Conversation, Run
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures
 from pytest_speedbench.metrics.degenerate import degenerate
@@ -89,7 +89,10 @@ def _notes(run: Run) -> Iterator[str]:
     total = pool(records)
     if run.counters is None or total is None or len(records) < len(run.conversations):
         return
-    if total.source is AcceptanceSource.ENGINE and total.histogram != run.counters.histogram:
+    same = (total.verify_steps, total.accepted_tokens) == (run.counters.verify_steps, run.counters.accepted_tokens)
+    if isinstance(run.counters, AcceptanceRecord):
+        same = total.histogram == run.counters.histogram
+    if total.source is AcceptanceSource.ENGINE and not same:
         yield (
             f"the engine's counters saw {run.counters.verify_steps} verify steps and {run.counters.accepted_tokens} "
             f"accepted tokens, the requests' records {total.verify_steps} and {total.accepted_tokens}: other requests "

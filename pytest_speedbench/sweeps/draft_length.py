@@ -26,12 +26,12 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal, Protocol
 
-from pytest_speedbench.acceptance import AcceptanceRecord
+from pytest_speedbench.acceptance import AcceptanceRecord, Counted
 from pytest_speedbench.config import Load, Pair, Sampling, Timeouts
 from pytest_speedbench.engines.base import EngineInfo
 from pytest_speedbench.errors import ConfigError, EngineError
 from pytest_speedbench.measure import Progress, Run, SplitIdentity
-from pytest_speedbench.metrics.acceptance import AcceptanceFigures
+from pytest_speedbench.metrics.acceptance import AcceptanceFigures, counted_figures
 from pytest_speedbench.metrics.throughput import throughput, user_tps
 from pytest_speedbench.splits.schema import Split
 from pytest_speedbench.sweeps.speed import MIN_ROUNDS, Interval, Speeds, mean_interval
@@ -224,10 +224,10 @@ def sweep_draft_lengths(
 def _check(pair: Pair, split: Split, plan: Plan) -> None:
     if pair.drafter is None:
         raise ConfigError(f"The pair {pair.name!r} has no drafter, so it has no draft length.", "Name a drafter.")
-    if pair.endpoint is not None:
+    if pair.server is not None:
         raise ConfigError(
-            f"The server at {pair.endpoint} is running with a draft length of its own.",
-            "Leave the endpoint out: the sweep starts the engine once per draft length.",
+            f"{pair.server} has a draft length of its own.",
+            "Name an engine that is started here: the sweep starts it once per draft length.",
         )
     most = max(plan.concurrencies)
     if most > len(split):
@@ -245,7 +245,7 @@ class _Samples:
         self.records: list[AcceptanceRecord | None] = []
         self.user_tps: list[float] = []
         self.outputs: list[dict[str, int]] = []
-        self._counters: list[AcceptanceRecord | None] = []
+        self._counters: list[Counted | None] = []
 
     def add(self, run: Run) -> Round:
         records = [conversation.acceptance for conversation in run.conversations]
@@ -267,17 +267,10 @@ class _Samples:
     def acceptance(self) -> AcceptanceFigures:
         """Of all rounds' requests; without any record of theirs, of the engine's counters over the rounds."""
         figures = AcceptanceFigures.of(self.records)
-        if figures.missing < figures.conversations or None in self._counters:
+        counters = [row for row in self._counters if row is not None]
+        if figures.missing < figures.conversations or len(counters) < len(self._counters):
             return figures
-        # A round's counters are no conversation, so nothing that is a mean over conversations is known.
-        pooled = AcceptanceFigures.of(self._counters)
-        return replace(
-            pooled,
-            conversations=figures.conversations,
-            missing=figures.missing,
-            al_macro=None,
-            tokens_per_decode_step_macro=None,
-        )
+        return counted_figures(counters, figures)
 
 
 class _Sweep:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, VerifyStep, pool
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, AcceptanceTotals, VerifyStep, pool
 
 K = 3
 
@@ -99,3 +100,49 @@ def test_counts_that_contradict_each_other_are_refused(arguments: dict[str, Any]
 def test_impossible_steps_are_refused(step: VerifyStep) -> None:
     with pytest.raises(ValueError, match="impossible verify step"):
         record([step])
+
+
+def test_a_tree_proposes_more_than_its_depth() -> None:
+    row = AcceptanceRecord(2, (1, 0, 2), 3 * 6, tree_tokens=6)
+    assert (row.al, row.draft_length) == (1 + 4 / 3, 2)
+    with pytest.raises(ValueError, match="of at most 2"):
+        AcceptanceRecord(2, (1, 0, 2), 3 * 6)
+    with pytest.raises(ValueError, match="of at most 6"):
+        AcceptanceRecord(2, (1, 0, 2), 3 * 6 + 1, tree_tokens=6)
+    with pytest.raises(ValueError, match="a tree of 1 tokens cannot be 2 deep"):
+        AcceptanceRecord(2, (1, 0, 2), 4, tree_tokens=1)
+
+
+def test_pooling_keeps_the_largest_tree() -> None:
+    tree, chain = AcceptanceRecord(2, (1, 1, 0), 8, tree_tokens=4), AcceptanceRecord(5, (0, 0, 0, 0, 0, 1), 5)
+    both = pool([tree, chain, replace(tree, tree_tokens=6)])
+    assert both is not None
+    assert (both.tree_tokens, both.draft_length, both.proposed_tokens) == (6, 5, 21)
+    assert pool([chain]) == chain
+
+
+def test_a_drafts_length_may_vary_by_step() -> None:
+    steps = [VerifyStep(1, 1), VerifyStep(5, 0), VerifyStep(0, 0), VerifyStep(8, 7), VerifyStep(2, 2)]
+    row = AcceptanceRecord.from_steps(steps, draft_length=8, discarded_tokens=1)
+    assert (row.proposed_tokens, row.accepted_tokens, row.undrafted_steps) == (16, 10, 1)
+    assert (row.al, row.expected_output_tokens()) == (1 + 10 / 4, 1 + 10 + 5 - 1)
+
+
+def test_totals_have_a_length() -> None:
+    assert AcceptanceTotals(4, 6, 12).al == 2.5
+    assert AcceptanceTotals(4, 6, None).al == 2.5
+    assert AcceptanceTotals(0, 0, 0).al is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ((-1, 0, 0), "never negative"),
+        ((3, 2, 2), "cannot be of 2"),
+        ((1, 4, 3), "cannot be of 3"),
+        ((0, 1, None), "without a verify step"),
+    ],
+)
+def test_totals_that_contradict_each_other_are_refused(counts: tuple[int, int, int | None], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AcceptanceTotals(*counts)

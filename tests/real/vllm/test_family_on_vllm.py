@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pytest_speedbench import Pair, Speedbench
-from pytest_speedbench.acceptance import pool
+from pytest_speedbench.acceptance import AcceptanceRecord, pool
 from pytest_speedbench.baselines import load_baseline
 from pytest_speedbench.baselines.schema import output_sha256, prompt_entries
 from tests.real.vllm.conftest import vllm_pair
@@ -55,7 +55,7 @@ def test_the_engines_counters_equal_the_requests_records(speedbench: Speedbench,
     run = speedbench.measure("mini", pair=pair, concurrency=CONCURRENCY).run
     total = pool(record for conversation in run.conversations if (record := conversation.acceptance))
     assert total is not None
-    assert run.counters is not None
+    assert isinstance(run.counters, AcceptanceRecord)
     assert (run.counters.histogram, run.counters.proposed_tokens) == (total.histogram, total.proposed_tokens)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_speedbench import Pair, Speedbench
-from pytest_speedbench.acceptance import pool
+from pytest_speedbench.acceptance import AcceptanceRecord, pool
 from pytest_speedbench.baselines import load_baseline
 from pytest_speedbench.baselines.schema import output_sha256
 from pytest_speedbench.measure.prompts import TemplateEncoder, dialogue
@@ -52,7 +52,7 @@ def test_the_records_add_up(run: Run) -> None:
         assert record.expected_output_tokens() == len(turn.output_ids)
     total = pool(turn.acceptance for turn in turns if turn.acceptance)
     assert total is not None
-    assert run.counters is not None
+    assert isinstance(run.counters, AcceptanceRecord)
     assert (run.counters.histogram, run.counters.proposed_tokens) == (total.histogram, total.proposed_tokens)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_speedbench import Pair, Speedbench
-from pytest_speedbench.acceptance import AcceptanceSource, pool
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, pool
 from pytest_speedbench.baselines import PromptEntry, load_baseline
 from pytest_speedbench.baselines.schema import prompt_entries
 from pytest_speedbench.config import EngineArg, Sampling
@@ -46,7 +46,7 @@ def test_two_ranks_equal_one(
     assert [entry for entry in prompt_entries(run) if entry != known[entry.id]] == []
     total = pool(record for conversation in run.conversations if (record := conversation.acceptance))
     assert total is not None
-    assert run.counters is not None
+    assert isinstance(run.counters, AcceptanceRecord)
     assert run.counters.histogram == total.histogram  # of both ranks
 
 

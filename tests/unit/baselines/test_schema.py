@@ -28,6 +28,15 @@ def test_a_prompt_keeps_its_turns_pooled() -> None:
     assert entry.record(AcceptanceSource.ENGINE) == ROWS[0].acceptance
 
 
+def test_a_tree_survives_the_baseline() -> None:
+    drafted = turn([2, 0])
+    assert drafted.acceptance is not None
+    tree = replace(drafted.acceptance, proposed_tokens=2 * 9, tree_tokens=9)
+    baseline = Baseline.from_run(run([conversation("1", "qa", replace(drafted, acceptance=tree))]), date="2026-03-01")
+    again = msgspec.json.decode(msgspec.json.encode(baseline), type=Baseline).prompts[0]
+    assert again.record(AcceptanceSource.ENGINE) == tree
+
+
 def test_the_summary_is_for_reading() -> None:
     summary = Baseline.from_run(run(ROWS), date="2026-03-01").summary
     assert list(summary.categories) == ["math", "qa"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_speedbench.acceptance import AcceptanceSource
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, AcceptanceTotals
 from pytest_speedbench.config import Drafter, Pair
 from pytest_speedbench.engines.base import SpeculationCounters
 from pytest_speedbench.errors import EngineError
@@ -23,7 +23,7 @@ def counters(steps: list[int]) -> SpeculationCounters:
 @given(st.lists(st.integers(0, K)), st.lists(st.integers(0, K)))
 def test_the_difference_is_what_happened_in_between(earlier: list[int], during: list[int]) -> None:
     record = counted(counters(earlier), counters(earlier + during), PAIR)
-    assert record is not None
+    assert isinstance(record, AcceptanceRecord)
     assert record.histogram == tuple(during.count(j) for j in range(K + 1))
     assert record.proposed_tokens == K * len(during)
     assert (record.undrafted_steps, record.discarded_tokens) == (None, None)
@@ -50,3 +50,26 @@ def test_counters_that_went_backwards_are_refused() -> None:
 def test_counters_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(EngineError, match="contradict each other"):
         counted(None, SpeculationCounters(1, 9, (1, 1, 1)), PAIR)
+
+
+def test_counters_without_positions_give_totals() -> None:
+    before, after = SpeculationCounters(4, 12, None, 5), SpeculationCounters(10, 30, None, 14)
+    assert counted(before, after, PAIR) == AcceptanceTotals(verify_steps=6, accepted_tokens=9, proposed_tokens=18)
+    assert counted(None, after, PAIR) == AcceptanceTotals(verify_steps=10, accepted_tokens=14, proposed_tokens=30)
+
+
+def test_what_counters_do_not_count_stays_absent() -> None:
+    assert counted(None, SpeculationCounters(6, None, None, 9), PAIR) == AcceptanceTotals(6, 9, None)
+    record = counted(None, SpeculationCounters(2, None, (2, 1, 0)), PAIR)
+    assert record == AcceptanceRecord(3, (0, 1, 1, 0), None, None, None, AcceptanceSource.COUNTERS)
+
+
+def test_totals_that_went_backwards_are_refused() -> None:
+    with pytest.raises(EngineError, match="went backwards"):
+        counted(SpeculationCounters(4, 12, None, 5), SpeculationCounters(4, 12, None, 4), PAIR)
+
+
+@pytest.mark.parametrize(("positions", "in_all"), [(None, None), ((1, 0), 1)])
+def test_accepted_tokens_are_counted_one_way(positions: tuple[int, ...] | None, in_all: int | None) -> None:
+    with pytest.raises(ValueError, match="one of the two"):
+        SpeculationCounters(1, 1, positions, in_all)

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
+from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, AcceptanceTotals
 from pytest_speedbench.metrics.acceptance import (
     AcceptanceFigures,
     conditional_rates,
+    counted_figures,
     joint_rates,
     mean_of_all,
     summarize_acceptance,
@@ -131,3 +132,30 @@ def test_order_and_splitting_into_turns_change_nothing(steps: list[list[int]]) -
     figures = summarize_acceptance(whole).overall
     assert figures.al_macro == pytest.approx(fmean(1 + fmean(row) for row in steps))
     assert figures.tokens_per_decode_step == pytest.approx(figures.al_pooled)
+
+
+def test_counters_without_positions_give_lengths_and_no_rates() -> None:
+    unknown = turn([3, 0], record=False)
+    summary = summarize_acceptance([conversation("1", "qa", unknown)], AcceptanceTotals(10, 14, 30))
+    overall = summary.overall
+    assert (overall.al_pooled, overall.draft_acceptance_rate) == (2.4, 14 / 30)
+    assert (overall.verify_steps, overall.accepted_tokens, overall.proposed_tokens) == (10, 14, 30)
+    assert (overall.conditional_rates, overall.joint_rates, overall.histogram) == ((), (), ())
+    assert (overall.al_macro, overall.tokens_per_decode_step, overall.undrafted_steps) == (None, None, None)
+    assert (overall.conversations, overall.missing, overall.source) == (1, 1, AcceptanceSource.COUNTERS)
+    assert summary.by_category["qa"].al_pooled is None
+
+
+def test_counters_of_several_runs_are_added_up() -> None:
+    nothing = AcceptanceFigures.of([None, None])
+    both = counted_figures([AcceptanceTotals(10, 14, 30), AcceptanceTotals(6, 2, None)], nothing)
+    assert (both.al_pooled, both.proposed_tokens, both.draft_acceptance_rate) == (2.0, None, None)
+    assert both.conversations == 2
+    mixed = counted_figures([AcceptanceTotals(1, 0, 3), AcceptanceRecord(3, (0, 0, 0, 1), 3)], nothing)
+    assert (mixed.al_pooled, mixed.histogram) == (2.5, ())
+
+
+def test_a_trees_acceptance_rate_is_of_all_its_tokens() -> None:
+    figures = AcceptanceFigures.of([AcceptanceRecord(3, (1, 0, 0, 1), 2 * 12, tree_tokens=12)])
+    assert (figures.al_macro, figures.draft_acceptance_rate) == (2.5, 3 / 24)
+    assert figures.conditional_rates == (0.5, 1.0, 1.0)
