@@ -15,6 +15,7 @@ from pytest_speedbench.engines.worker.messages import (
     PROTOCOL,
     AskCounters,
     AskNextTokens,
+    AskReading,
     Cancel,
     Counters,
     Emitted,
@@ -24,6 +25,7 @@ from pytest_speedbench.engines.worker.messages import (
     NextTokens,
     PlainPair,
     PlainRequest,
+    Reading,
     Start,
     Started,
     Stop,
@@ -127,6 +129,11 @@ class WorkerEngine:
         answer = await self._answer(lambda key: AskNextTokens(key, prompt_ids, count))
         return answer.tokens if isinstance(answer, NextTokens) else ()
 
+    async def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The prompt by the engine's own account; ``None`` if it does not say."""
+        answer = await self._answer(lambda key: AskReading(key, prompt_ids))
+        return answer.prompt_ids if isinstance(answer, Reading) else None
+
     async def stop(self) -> None:
         """End the engine and its processes: asked first, killed if it does not."""
         process, self._process = self._process, None
@@ -162,11 +169,11 @@ class WorkerEngine:
         self._answers[self._keys] = answers
         return self._keys, answers
 
-    def _send(self, message: Generate | Cancel | AskCounters | AskNextTokens | Stop) -> None:
+    def _send(self, message: Generate | Cancel | AskCounters | AskNextTokens | AskReading | Stop) -> None:
         if self._writer is not None:
             send(self._writer, message)
 
-    async def _answer(self, question: Callable[[int], AskCounters | AskNextTokens]) -> ToClient:
+    async def _answer(self, question: Callable[[int], AskCounters | AskNextTokens | AskReading]) -> ToClient:
         """Ask what has one answer; ``question`` makes the message from its key."""
         key, answers = await self._ask()
         try:

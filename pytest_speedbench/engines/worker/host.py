@@ -20,12 +20,13 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from pytest_speedbench.config import Pair
-from pytest_speedbench.engines.base import CountsSpeculation, Emission, Engine, RanksTokens
+from pytest_speedbench.engines.base import CountsSpeculation, Emission, Engine, RanksTokens, ReadsBack
 from pytest_speedbench.engines.processes import OWNER_VARIABLE, kill_family
 from pytest_speedbench.engines.worker.messages import (
     PROTOCOL,
     AskCounters,
     AskNextTokens,
+    AskReading,
     Cancel,
     Counters,
     Emitted,
@@ -34,6 +35,7 @@ from pytest_speedbench.engines.worker.messages import (
     Generate,
     NextTokens,
     PlainInfo,
+    Reading,
     Start,
     Started,
     Stop,
@@ -135,6 +137,8 @@ class _Host:
                 self._begin(message.key, self._count(engine, message))
             elif isinstance(message, AskNextTokens):
                 self._begin(message.key, self._rank(engine, message))
+            elif isinstance(message, AskReading):
+                self._begin(message.key, self._read_back(engine, message))
         return False
 
     async def stop(self) -> None:
@@ -180,6 +184,10 @@ class _Host:
             raise EngineError("This engine does not say how likely its tokens are.", "Use one that does.")
         tokens = await engine.next_tokens(message.prompt_ids, message.count)
         send(self._writer, NextTokens(message.key, tokens))
+
+    async def _read_back(self, engine: Engine, message: AskReading) -> None:
+        ids = await engine.prompt_as_read(message.prompt_ids) if isinstance(engine, ReadsBack) else None
+        send(self._writer, Reading(message.key, ids))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import msgspec
 from pytest_speedbench.config import Drafter, Pair, Sampling
 from pytest_speedbench.engines.base import EngineInfo, Finish, Request, SpeculationCounters
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised when a message changes; both sides must speak the same."""
 
 _LENGTH_BYTES = 4
@@ -26,18 +26,17 @@ class PlainPair(msgspec.Struct, frozen=True):
     engine_args: dict[str, Any]
     python: str | None
     endpoint: str | None
+    command: str | None
 
     @classmethod
     def of(cls, pair: Pair) -> PlainPair:
         """From a pair."""
         args = {name: _plain(value) for name, value in pair.engine_args.items()}
-        return cls(pair.name, pair.engine, pair.model, pair.drafter, args, pair.python, pair.endpoint)
+        return cls(pair.name, pair.engine, pair.model, pair.drafter, args, pair.python, pair.endpoint, pair.command)
 
     def pair(self) -> Pair:
         """The pair."""
-        return Pair(
-            self.name, self.engine, self.model, self.drafter, self.engine_args, self.python, self.endpoint
-        )  # fmt: skip
+        return Pair(**{name: getattr(self, name) for name in self.__struct_fields__})
 
 
 class PlainInfo(msgspec.Struct, frozen=True):
@@ -112,6 +111,13 @@ class AskNextTokens(msgspec.Struct, frozen=True, tag=True):
     count: int
 
 
+class AskReading(msgspec.Struct, frozen=True, tag=True):
+    """Which prompt does the target read when this one is asked?"""
+
+    key: int
+    prompt_ids: tuple[int, ...]
+
+
 class Stop(msgspec.Struct, frozen=True, tag=True):
     """Stop the engine and end."""
 
@@ -151,6 +157,13 @@ class NextTokens(msgspec.Struct, frozen=True, tag=True):
     tokens: tuple[tuple[int, float], ...]
 
 
+class Reading(msgspec.Struct, frozen=True, tag=True):
+    """The prompt as the engine read it; ``None`` when it does not say."""
+
+    key: int
+    prompt_ids: tuple[int, ...] | None
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """A request failed, or the engine itself where ``key`` is ``None``."""
 
@@ -159,8 +172,8 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     remedy: str
 
 
-ToHost = Start | Generate | Cancel | AskCounters | AskNextTokens | Stop
-ToClient = Started | Emitted | Finished | Counters | NextTokens | Failed
+ToHost = Start | Generate | Cancel | AskCounters | AskNextTokens | AskReading | Stop
+ToClient = Started | Emitted | Finished | Counters | NextTokens | Reading | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _host_decoder = msgspec.msgpack.Decoder(ToHost)

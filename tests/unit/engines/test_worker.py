@@ -94,6 +94,7 @@ def test_what_the_engine_can_do_it_can_do() -> None:
     counters, tokens = hosted(work)
     assert getattr(counters, "accepted_per_position", None) == (3, 2, 1)
     assert tokens == ((40, 0.0), (41, -1.0))
+    assert hosted(lambda host: host.prompt_as_read((5, 6))) == (5, 5, 6)
     assert isinstance(engine(), CountsSpeculation)
     assert isinstance(engine(), RanksTokens)
     assert isinstance(engine(), Prints)

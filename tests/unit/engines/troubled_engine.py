@@ -56,6 +56,9 @@ class TroubledEngine(ScriptedEngine):
     async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
         return tuple((prompt_ids[-1] + n, -float(n)) for n in range(count))
 
+    async def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...] | None:
+        return (prompt_ids[0], *prompt_ids)
+
     async def stop(self) -> None:
         if self._trouble == "never stop":
             _block()
