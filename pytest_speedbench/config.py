@@ -116,6 +116,8 @@ class Pair:
         python: the interpreter of the environment where the engine is installed, for engines that run in a process of
             their own; ``None`` for this one.
         endpoint: URL of a server that is running already; ``None`` to start one, for engines that are servers.
+        command: the command line that starts one, for engines that do not know how: ``{port}``, ``{model}``,
+            ``{drafter}`` and ``{draft_length}`` in it are filled in.
     """
 
     name: str
@@ -125,6 +127,14 @@ class Pair:
     engine_args: Mapping[str, EngineArg] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     python: str | None = None
     endpoint: str | None = None
+    command: str | None = None
+
+    @property
+    def server(self) -> str | None:
+        """The server whose drafter is not ours to change, in words; ``None`` where the engine is told what to load."""
+        if self.endpoint is not None:
+            return f"The server at {self.endpoint}"
+        return "The server that the pair's command starts" if self.command is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,10 +313,10 @@ class Measurement:
             raise ConfigError("A sampled run cannot be compared token by token.", "Measure it at temperature 0.")
         if self.run.pair.drafter is None:
             raise ConfigError(f"The pair {self.run.pair.name!r} has no drafter to check.", "Check a pair that has one.")
-        if self.run.pair.endpoint is not None:
+        if self.run.pair.server is not None:
             raise ConfigError(
-                f"The server at {self.run.pair.endpoint} cannot decode without its drafter.",
-                "Let the target alone be served too: compare with a measurement of it, or drop the endpoint.",
+                f"{self.run.pair.server} cannot decode without its drafter.",
+                "Let the target alone be served too, as a pair of its own, and compare with a measurement of it.",
             )
         alone = replace(self.run.pair, name=f"{self.run.pair.model} alone", drafter=None)
         asked = [count for count in (prompts, self.settings.prompts) if count is not None]
@@ -344,9 +344,9 @@ class Measurement:
         holds with the settings' family error.
 
         Raises:
-            ConfigError: the pair has no drafter, is on a server that is running already, or the rounds are too few.
+            ConfigError: the pair has no drafter, is on a server of its own making, or the rounds are too few.
         """
-        if self.run.pair.drafter is None or self.run.pair.endpoint is not None:
+        if self.run.pair.drafter is None or self.run.pair.server is not None:
             raise ConfigError(
                 f"There is no measuring {self.run.pair.name!r} with and without its drafter.",
                 "Use a pair that has one, on an engine that is started here.",

@@ -74,6 +74,7 @@ OPTIONS: tuple[Option, ...] = (
         "they are added to the pair's",
     ),
     Option("python", "text", "PATH", "interpreter of the engine's environment (default: this one)"),
+    Option("command", "text", "COMMAND", "command line that starts the server, with {port} in it"),
     Option("endpoint", "text", "URL", "server that is running already, for engines that are servers"),
     Option("model", "text", "MODEL", "target model: a folder, a hub id or bundled:NAME (default: bundled:target)"),
     Option(

@@ -53,7 +53,7 @@ _BUNDLED_ARGS: Mapping[str, Mapping[str, EngineArg]] = MappingProxyType(
         "vllm-serve": MappingProxyType({"dtype": "float32", "enforce_eager": True}),
     }
 )
-_PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args", "python", "endpoint", "tolerance")
+_PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args", "python", "endpoint", "command", "tolerance")
 _SPLIT_KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "source": "text",
@@ -318,14 +318,14 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Any]:
         if "model" in layer.values:
             _forget(merged, ("pair", "drafter"))
         if "pair" in layer.values:
-            _forget(merged, ("model", "drafter", "draft_length", "engine_args", "python", "endpoint"))
+            _forget(merged, ("model", "drafter", "draft_length", "engine_args", "python", "endpoint", "command"))
             # A project's default engine yields to the pair's own; one asked for outside of the code does not.
             if weak_engine:
                 merged.pop("engine", None)
         if "engine" in layer.values:
             weak_engine = layer.source not in OUTER_SOURCES
             if layer.values["engine"] != merged.get("engine"):
-                _forget(merged, ("engine_args", "python", "endpoint"))
+                _forget(merged, ("engine_args", "python", "endpoint", "command"))
         engine_args = {**merged.get("engine_args", {}), **layer.values.get("engine_args", {})}
         merged.update(layer.values)
         merged["engine_args"] = engine_args
@@ -407,12 +407,13 @@ def _resolve_pair(merged: Mapping[str, Any], pairs: Mapping[str, Pair]) -> Pair:
         # Arguments belong to the engine they were written for.
         bundled = base == bundled_pairs().get(base.name) and "endpoint" not in merged
         own = _BUNDLED_ARGS.get(pair.engine, {}) if bundled else {}
-        pair = replace(pair, engine_args=MappingProxyType(dict(own)), python=None, endpoint=None)
+        pair = replace(pair, engine_args=MappingProxyType(dict(own)), python=None, endpoint=None, command=None)
     pair = replace(
         pair,
         engine_args=MappingProxyType({**pair.engine_args, **merged.get("engine_args", {})}),
         python=merged.get("python", pair.python),
         endpoint=merged.get("endpoint", pair.endpoint),
+        command=merged.get("command", pair.command),
     )
     return pair if pair.name else replace(pair, name=derived_pair_name(pair))
 
@@ -439,7 +440,7 @@ def _read_pair(name: str, table: Mapping[str, Any]) -> Pair:
             raise ConfigError(f"There is no setting {key!r} in {where}.", did_you_mean(key, _PAIR_KEYS))
     if "model" not in table:
         raise ConfigError(f"{where} names no model.", 'Add model = "...", a folder or a hub id.')
-    for key in ("engine", "model", "drafter", "python", "endpoint"):
+    for key in ("engine", "model", "drafter", "python", "endpoint", "command"):
         if key in table and (not isinstance(table[key], str) or not table[key]):
             raise ConfigError(f"{key} in {where} is {table[key]!r}.", "Give a text that is not empty.")
     engine_args = read_value("table", table.get("engine_args", {}), f"engine_args in {where}")
@@ -457,6 +458,7 @@ def _read_pair(name: str, table: Mapping[str, Any]) -> Pair:
         engine_args=MappingProxyType(engine_args),
         python=table.get("python"),
         endpoint=table.get("endpoint"),
+        command=table.get("command"),
     )
 
 

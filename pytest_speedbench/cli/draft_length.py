@@ -53,7 +53,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "(default: %(default)s, at least 3)",
     )
     add_json_option(sweep)
-    add_measurement_options(parser, without=("draft-length", "concurrency", "endpoint"))
+    add_measurement_options(parser, without=("draft-length", "concurrency", "endpoint", "command"))
     parser.set_defaults(run=run)
 
 

@@ -55,7 +55,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="accepted drop of a category's acceptance length, e.g. 2%% or 2%%,multilingual=5%% (default: 1%%)",
     )
     add_json_option(sweep)
-    add_measurement_options(parser, without=("endpoint", "tolerance"))
+    add_measurement_options(parser, without=("endpoint", "command", "tolerance"))
     parser.set_defaults(run=run)
 
 

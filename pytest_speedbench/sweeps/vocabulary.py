@@ -166,10 +166,10 @@ def cut_heads(pair: Pair, sizes: Sequence[int], counts: TokenCounts, folder: Pat
             f"The drafter of {pair.name!r} is {pair.drafter or 'none'}, which has no draft vocabulary to cut.",
             "Give a pair with an EAGLE-3 head.",
         )
-    if pair.endpoint is not None:
+    if pair.server is not None:
         raise ConfigError(
-            f"The server at {pair.endpoint} is running with a head of its own.",
-            "Leave --speedbench-endpoint out: the sweep starts the engine once per head.",
+            f"{pair.server} has a head of its own.",
+            "Name an engine that is started here: the sweep starts it once per head.",
         )
     proposable = draft_vocabulary(pair.drafter.model)
     wrong = sorted(size for size in set(sizes) if not 0 < size < len(proposable))

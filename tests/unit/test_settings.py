@@ -340,3 +340,13 @@ def test_the_cache_is_the_users_unless_said_otherwise(monkeypatch: pytest.Monkey
     assert settings().cache_dir == tmp_path / "pytest-speedbench"
     assert settings(command_line={"cache_dir": "off"}).cache_dir is None
     assert settings({"cache_dir": "tokens"}).cache_dir == Path("tokens")
+
+
+def test_a_command_starts_the_server_of_its_pair() -> None:
+    project = {"pairs": {"gguf": {"engine": "openai", "model": "/m", "drafter": "ngram", "command": "serve {port}"}}}
+    pair = settings(project, command_line={"pair": "gguf"}).pair
+    assert (pair.command, pair.server) == ("serve {port}", "The server that the pair's command starts")
+    other = settings(project, command_line={"pair": "gguf", "command": "other {port}"}).pair
+    assert other.command == "other {port}"
+    switched = settings(project, command_line={"pair": "gguf", "engine": "vllm"}).pair
+    assert (switched.command, switched.server) == (None, None)
