@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_speedbench.acceptance import AcceptanceSource
+from pytest_speedbench.engines.identity import SERVERS_TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,7 +147,7 @@ def _differences(baseline: msgspec.Struct, measured: msgspec.Struct) -> tuple[Di
 
 
 def _short_hash(value: object) -> str:
-    return f"sha256 {str(value)[:12]}"
+    return SERVERS_TEMPLATE if value == SERVERS_TEMPLATE else f"sha256 {str(value)[:12]}"
 
 
 def _in_words(value: object) -> str:

@@ -18,11 +18,16 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation: the exact token ids the target reads, and how to sample."""
+    """One generation: the exact token ids the target reads, and how to sample.
+
+    ``messages`` are the conversation that the ids render, as role and text: only for servers that take no ids and
+    render it themselves, and say so with :attr:`EngineInfo.templates_prompts`; empty for all others.
+    """
 
     request_id: str
     prompt_ids: tuple[int, ...]
     sampling: Sampling
+    messages: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class EngineInfo:
         vocab_size: the target's vocabulary size.
         context_tokens: the longest sequence, prompt and output together.
         eos_token_ids: ids that end a sequence, as the engine stops on them.
+        templates_prompts: whether the engine renders messages itself instead of reading the ids of a request.
     """
 
     name: str
@@ -94,6 +100,7 @@ class EngineInfo:
     vocab_size: int
     context_tokens: int
     eos_token_ids: tuple[int, ...]
+    templates_prompts: bool = False
 
 
 class Engine(Protocol):

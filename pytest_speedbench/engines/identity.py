@@ -31,6 +31,10 @@ _TOKENIZER_FILES = (
 _CHUNK_BYTES = 1 << 20
 
 
+SERVERS_TEMPLATE = "rendered by the server"
+"""Stands where the hash of a chat template would, if the engine renders prompts with one that nobody has seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
     """Content hashes of what answers (hex SHA-256).

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pytest_speedbench.config import Load, Sampling
 from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Prints, Request
 from pytest_speedbench.errors import EngineError
-from pytest_speedbench.measure.prompts import ChatEncoder, encode_turn, ids_hash
+from pytest_speedbench.measure.prompts import ChatEncoder, dialogue, encode_turn, ids_hash
 from pytest_speedbench.measure.run import Conversation, Turn
 from pytest_speedbench.measure.tokenized import Tokenized, tokenize
 from pytest_speedbench.splits.schema import Prompt
@@ -70,10 +70,11 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Rendered:
-    """A turn's token ids and their hash."""
+    """A turn's token ids, their hash, and, for an engine that renders them itself, the messages."""
 
     ids: tuple[int, ...]
     sha256: str
+    messages: tuple[tuple[str, str], ...] = ()
 
 
 async def measure(
@@ -263,7 +264,11 @@ class _ClosedLoop:
         prompt = task.prompt
         # Only now, and for this prompt alone: as Python integers the ids of a large split would fill the memory.
         first_ids = self._first_turns.request_ids(task.place)
-        turns = [await self._ask(prompt, 0, _Rendered(first_ids, self._first_turns.sha256[task.place]))]
+        turns = [
+            await self._ask(
+                prompt, 0, _Rendered(first_ids, self._first_turns.sha256[task.place], self._messages(prompt, ()))
+            )
+        ]
         replies: list[str] = []
         for number in range(1, len(prompt.turns)):
             rendered = await asyncio.to_thread(self._render, prompt, replies, turns[-1].output_ids)
@@ -275,12 +280,19 @@ class _ClosedLoop:
         """Add the last reply, and render the turn after it."""
         replies.append(self._encoder.decode(last_output))
         ids = encode_turn(self._encoder, prompt, replies)
-        return _Rendered(ids, ids_hash(ids))
+        return _Rendered(ids, ids_hash(ids), self._messages(prompt, replies))
+
+    def _messages(self, prompt: Prompt, replies: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """The conversation up to the turn that is asked next, as role and text, where the engine needs it."""
+        if not self._info.templates_prompts:
+            return ()
+        asked = dialogue(prompt.turns[: len(replies) + 1], replies, prompt.system)
+        return tuple((message["role"], message["content"]) for message in asked)
 
     async def _ask(self, prompt: Prompt, number: int, rendered: _Rendered) -> Turn:
         request_id = f"{prompt.question_id}/{number + 1}"
         seed = _request_seed(self._sampling.seed, request_id)
-        request = Request(request_id, rendered.ids, replace(self._sampling, seed=seed))
+        request = Request(request_id, rendered.ids, replace(self._sampling, seed=seed), rendered.messages)
         output: list[int] = []
         emissions: list[tuple[float, int]] = []
         finish: Finish | None = None

@@ -24,7 +24,7 @@ from pytest_speedbench.engines.base import (
     SpeculationCounters,
 )
 from pytest_speedbench.engines.checkpoints import open_checkpoint
-from pytest_speedbench.engines.identity import model_identity
+from pytest_speedbench.engines.identity import SERVERS_TEMPLATE, ModelIdentity, model_identity
 from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from pytest_speedbench.measure.counters import counted, read_counters
@@ -148,7 +148,7 @@ class Runner:
         return Run(
             pair=pair,
             engine=info,
-            models=model_identity(pair),
+            models=_models(pair, info),
             split=SplitIdentity.of(split),
             sampling=sampling,
             load=load,
@@ -253,6 +253,12 @@ class Runner:
                 self._noted.add(note)
                 warnings.warn(note, SpeedbenchWarning, stacklevel=3)
         return self._first_turns[2]
+
+
+def _models(pair: Pair, info: EngineInfo) -> ModelIdentity:
+    """The pair's models; who renders prompts itself may have another chat template than the target's files."""
+    models = model_identity(pair)
+    return replace(models, chat_template_sha256=SERVERS_TEMPLATE) if info.templates_prompts else models
 
 
 async def _start(engine: Engine, pair: Pair, start_s: float) -> EngineInfo:

@@ -67,6 +67,8 @@ def _notes(run: Run) -> Iterator[str]:
     """What a reader should know of the record before believing the figures."""
     if run.split.control:
         yield CONTROL_WARNING
+    if run.engine.templates_prompts:
+        yield "the server rendered the prompts with a template of its own: which tokens the target read is not known."
     yield from run.split.notes
     fitted = [conversation for conversation in run.conversations if conversation.isl_tokens is not None]
     if fitted:

@@ -52,6 +52,7 @@ class PlainInfo(msgspec.Struct, frozen=True):
     vocab_size: int
     context_tokens: int
     eos_token_ids: tuple[int, ...]
+    templates_prompts: bool
 
     @classmethod
     def of(cls, info: EngineInfo) -> PlainInfo:

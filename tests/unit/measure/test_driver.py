@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from pytest_speedbench.config import Drafter, DrafterMethod, Load, Pair, Sampling
+from pytest_speedbench.engines.base import Emission, Finish, Request
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.measure.driver import Progress, measure
 from pytest_speedbench.measure.run import Conversation
@@ -43,10 +44,16 @@ def run(
     seen: list[Progress] | None = None,
     context_tokens: int = 4096,
     max_concurrency: int | None = None,
+    templates_prompts: bool = False,
 ) -> tuple[Conversation, ...]:
     async def go() -> tuple[Conversation, ...]:
         used = engine or ScriptedEngine(PAIR)
-        started = replace(await used.start(), context_tokens=context_tokens, max_concurrency=max_concurrency)
+        started = replace(
+            await used.start(),
+            context_tokens=context_tokens,
+            max_concurrency=max_concurrency,
+            templates_prompts=templates_prompts,
+        )
         on_progress = seen.append if seen is not None else None
         return await measure(used, started, encoder or Letters(), asked, Sampling(8), Load(concurrency), on_progress)
 
@@ -88,6 +95,30 @@ def test_replies_are_fed_back() -> None:
     last = encoder.rendered[-1]
     assert [message["role"] for message in last] == ["user", "assistant", "user", "assistant", "user"]
     assert [message["content"] for message in last] == ["q0.0", first, "q0.1", second, "q0.2"]
+
+
+class Listening(ScriptedEngine):
+    """Remembers the messages of its requests."""
+
+    def __init__(self) -> None:
+        super().__init__(PAIR)
+        self.heard: list[tuple[tuple[str, str], ...]] = []
+
+    async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+        self.heard.append(request.messages)
+        async for event in super().generate(request):
+            yield event
+
+
+@pytest.mark.parametrize("templates_prompts", [True, False])
+def test_only_who_renders_prompts_is_given_the_messages(templates_prompts: bool) -> None:
+    engine, encoder = Listening(), Letters()
+    asked = [replace(prompts(1, turns=2)[0], system="Be brief.")]
+    (conversation,) = run(asked, engine=engine, encoder=encoder, templates_prompts=templates_prompts)
+    reply = encoder.decode(conversation.turns[0].output_ids)
+    first = (("system", "Be brief."), ("user", "q0.0"))
+    second = (*first, ("assistant", reply), ("user", "q0.1"))
+    assert engine.heard == ([first, second] if templates_prompts else [(), ()])
 
 
 def test_a_failing_engine_stops_the_others() -> None:

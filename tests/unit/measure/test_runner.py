@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from pytest_speedbench.acceptance import AcceptanceSource
+from pytest_speedbench.baselines import AcceptanceKey, acceptance_differences
 from pytest_speedbench.config import Drafter, Load, Pair, Sampling, Timeouts
 from pytest_speedbench.engines import registry
-from pytest_speedbench.engines.base import Emission, Finish, Request, SpeculationCounters
+from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
 from pytest_speedbench.engines.checkpoints import BUNDLED_FOLDER
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from pytest_speedbench.measure import tokenized
@@ -250,3 +251,16 @@ def test_a_system_message_is_in_the_prompt_of_every_turn(runner: Runner) -> None
     added = with_it[0].prompt_tokens - without[0].prompt_tokens
     assert added > 3
     assert with_it[1].prompt_tokens - len(with_it[0].output_ids) > without[1].prompt_tokens - len(without[0].output_ids)
+
+
+def test_prompts_that_a_server_renders_have_its_template(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = runner.measure(PAIR, SPLIT, SAMPLING, Load(1))
+    start = ScriptedEngine.start
+
+    async def rendering(engine: ScriptedEngine) -> EngineInfo:
+        return replace(await start(engine), templates_prompts=True)
+
+    monkeypatch.setattr(ScriptedEngine, "start", rendering)
+    theirs = runner.measure(replace(PAIR, name="theirs"), SPLIT, SAMPLING, Load(1))
+    found = acceptance_differences(AcceptanceKey.of(ours), AcceptanceKey.of(theirs))
+    assert [(d.field, d.measured) for d in found] == [("chat template", "rendered by the server")]
