@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -128,6 +128,11 @@ class Pair:
     python: str | None = None
     endpoint: str | None = None
     command: str | None = None
+
+    def alone(self) -> Pair:
+        """The target alone: without the drafter, and without what engine arguments (``speculative_…``) say of one."""
+        args = {name: value for name, value in self.engine_args.items() if not name.startswith("speculative_")}
+        return replace(self, name=f"{self.model} alone", drafter=None, engine_args=MappingProxyType(args))
 
     @property
     def server(self) -> str | None:

@@ -318,7 +318,7 @@ class Measurement:
                 f"{self.run.pair.server} cannot decode without its drafter.",
                 "Let the target alone be served too, as a pair of its own, and compare with a measurement of it.",
             )
-        alone = replace(self.run.pair, name=f"{self.run.pair.model} alone", drafter=None)
+        alone = self.run.pair.alone()
         asked = [count for count in (prompts, self.settings.prompts) if count is not None]
         settings = replace(self.settings, pair=alone, prompts=min(asked, default=None))
         target = self._session.measure(settings)
@@ -351,7 +351,7 @@ class Measurement:
                 f"There is no measuring {self.run.pair.name!r} with and without its drafter.",
                 "Use a pair that has one, on an engine that is started here.",
             )
-        alone = replace(self.run.pair, name=f"{self.run.pair.model} alone", drafter=None)
+        alone = self.run.pair.alone()
         (measured,) = measure_in_turn(self._session, self.settings, (alone, self.run.pair), rounds)
         return Speedup.of(measured, self.settings.family_error)
 

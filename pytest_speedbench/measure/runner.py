@@ -189,7 +189,7 @@ class Runner:
         encoder = self._encoder(pair.model)
         ids = encoder.encode(dialogue(turns, [encoder.decode(reply) for reply in replies], system)) + common_ids
         loaded = self._loaded
-        same = loaded is not None and replace(loaded[0], name="", drafter=None) == replace(pair, name="", drafter=None)
+        same = loaded is not None and loaded[0].alone() == pair.alone()
         engine = loaded[1] if loaded is not None and same else self._engine(pair, limits)[0]
         if not isinstance(engine, RanksTokens):
             return None

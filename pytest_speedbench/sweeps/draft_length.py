@@ -321,7 +321,9 @@ class _Sweep:
 
     def _with(self, length: int) -> Pair:
         drafter = self._pair.drafter
-        return replace(self._pair, drafter=replace(drafter, draft_length=length) if length and drafter else None)
+        if not length or drafter is None:
+            return replace(self._pair.alone(), name=self._pair.name)
+        return replace(self._pair, drafter=replace(drafter, draft_length=length))
 
     def _measure(self, length: int) -> Run:
         """All rounds of one draft length at every concurrency; returns the last run."""

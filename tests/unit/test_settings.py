@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_speedbench.cli.common import add_gate_options, settings_of
-from pytest_speedbench.config import Drafter, DrafterMethod
+from pytest_speedbench.config import Drafter, DrafterMethod, EngineArg, Pair
 from pytest_speedbench.errors import ConfigError
 from pytest_speedbench.options import OPTIONS
 from pytest_speedbench.settings import (
@@ -350,3 +350,9 @@ def test_a_command_starts_the_server_of_its_pair() -> None:
     assert other.command == "other {port}"
     switched = settings(project, command_line={"pair": "gguf", "engine": "vllm"}).pair
     assert (switched.command, switched.server) == (None, None)
+
+
+def test_the_target_alone_has_nothing_of_a_drafter() -> None:
+    args: dict[str, EngineArg] = {"dtype": "float32", "speculative_config": {"prompt_lookup_max": 5}, "speculative_eagle_topk": 4}
+    pair = Pair("p", "vllm", "/m", Drafter.parse("ngram"), args)
+    assert pair.alone() == Pair("/m alone", "vllm", "/m", None, {"dtype": "float32"})
