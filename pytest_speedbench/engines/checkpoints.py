@@ -45,8 +45,22 @@ class Checkpoint:
 
     @property
     def is_eagle3_head(self) -> bool:
-        """Whether this is an EAGLE-3 head in the layout this project reads."""
-        return any(name in _EAGLE3_ARCHITECTURES for name in self.architectures)
+        """Whether this is an EAGLE-3 head: by its architecture, or by a draft vocabulary, which only heads have.
+
+        Some published heads name the architecture of their target.
+        """
+        named = any(name in _EAGLE3_ARCHITECTURES for name in self.architectures)
+        return named or self.size("draft_vocab_size") is not None
+
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """The ids that end a sequence: the generation config's, else the model config's; empty if neither says."""
+        path = self.folder / "generation_config.json"
+        generation = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        found = generation.get("eos_token_id", self.text_config.get("eos_token_id"))
+        if found is None:
+            return ()
+        return tuple(found) if isinstance(found, list) else (int(found),)
 
     def size(self, field: str) -> int | None:
         """An integer field such as ``vocab_size``; ``None`` if the config does not say."""
@@ -163,7 +177,7 @@ def _read_config(reference: str, folder: Path) -> dict[str, Any]:
         raise EngineError(f"{path} cannot be read: {error}.", "Restore the model's config.json.") from error
     if not isinstance(config, dict):
         raise EngineError(f"{path} holds no object.", "Restore the model's config.json.")
-    if not weight_files(folder):
+    if not weight_files(folder) and not any(folder.glob("*.gguf")):
         raise EngineError(
             f"{reference!r} has no weights: {folder} holds no .safetensors file.",
             "Add the weights, or give another folder.",

@@ -45,7 +45,8 @@ def check_kind(drafter: Checkpoint, method: DrafterMethod) -> None:
         found = ", ".join(drafter.architectures) or "none"
         raise EngineError(
             f"The drafter {drafter.reference!r} is no EAGLE-3 head: its config.json gives the architecture {found}.",
-            "An EAGLE-3 head has the architecture LlamaForCausalLMEagle3; use draft_model:MODEL for a language model.",
+            "An EAGLE-3 head has the architecture LlamaForCausalLMEagle3 or a draft_vocab_size; a language model is "
+            "draft_model:MODEL.",
         )
     if method is DrafterMethod.DRAFT_MODEL:
         if drafter.is_eagle3_head:

@@ -30,6 +30,38 @@ def test_a_folder_is_opened_with_what_its_config_says(folder: Path) -> None:
     assert not checkpoint.is_eagle3_head
 
 
+@pytest.mark.parametrize(
+    ("config", "head"),
+    [
+        ({"architectures": ["LlamaForCausalLMEagle3"]}, True),
+        ({"architectures": ["LlamaForCausalLM"], "draft_vocab_size": 32000}, True),
+        ({"architectures": ["LlamaForCausalLM"], "draft_vocab_size": None}, False),
+    ],
+)
+def test_a_head_is_known_by_its_architecture_or_its_draft_vocabulary(
+    folder: Path, config: dict[str, Any], head: bool
+) -> None:
+    assert open_checkpoint(str(write(folder, config)), download=True).is_eagle3_head is head
+
+
+@pytest.mark.parametrize(
+    ("config", "generation", "ids"),
+    [
+        ({"eos_token_id": 3}, None, (3,)),
+        ({"eos_token_id": 3}, {"eos_token_id": [3, 7]}, (3, 7)),
+        ({"text_config": {"eos_token_id": 5}}, {}, (5,)),
+        ({}, None, ()),
+    ],
+)
+def test_the_generation_config_says_what_ends_a_sequence(
+    folder: Path, config: dict[str, Any], generation: dict[str, Any] | None, ids: tuple[int, ...]
+) -> None:
+    write(folder, config)
+    if generation is not None:
+        (folder / "generation_config.json").write_text(json.dumps(generation))
+    assert open_checkpoint(str(folder), download=True).end_token_ids == ids
+
+
 def test_the_language_model_inside_a_multimodal_one_is_asked(folder: Path) -> None:
     write(folder, {"vocab_size": 1, "text_config": {"vocab_size": 2}})
     assert open_checkpoint(str(folder), download=True).size("vocab_size") == 2
