@@ -1,0 +1,35 @@
+"""What can be said about a pair before SGLang is started."""
+
+from __future__ import annotations
+
+from pytest_speedbench.config import DrafterMethod, Pair
+from pytest_speedbench.engines.checkpoints import BUNDLED_PREFIX, open_checkpoint
+from pytest_speedbench.engines.fit import check_fit, check_kind, check_target
+from pytest_speedbench.engines.sglang.arguments import check_arguments
+from pytest_speedbench.engines.sglang.heads import layers_read
+from pytest_speedbench.engines.sglang.versions import check_version
+
+
+def check_pair(pair: Pair) -> None:
+    """Check SGLang's version, the arguments, and that the checkpoints exist and fit each other.
+
+    A hub id that is not in the local cache is not looked at: it is fetched when the engine starts.
+
+    Raises:
+        EngineError: with the way out.
+    """
+    check_version(pair.python)
+    check_arguments(pair)
+    target = open_checkpoint(pair.model, download=False)
+    if target is not None:
+        check_target(target)
+    if pair.drafter is None or pair.drafter.model is None:
+        return
+    drafter = open_checkpoint(pair.drafter.model, download=False)
+    if drafter is None:
+        return
+    check_kind(drafter, pair.drafter.method)
+    if target is not None:
+        check_fit(target, drafter, pair.drafter.method)
+        if pair.drafter.method is DrafterMethod.EAGLE3 and not drafter.reference.startswith(BUNDLED_PREFIX):
+            layers_read(drafter, target)
