@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint, weight_files
+from pytest_speedbench.engines.llamacpp.files import drafter_file, target_file
 
 _VOLATILE_CONFIG_KEYS = frozenset({"transformers_version", "_name_or_path", "torch_dtype", "dtype"})
 """Config entries that say who wrote the file or how to store it, not what the model computes."""
@@ -61,24 +62,40 @@ def model_identity(pair: Pair) -> ModelIdentity:
     """
     target = open_checkpoint(pair.model, download=True).folder
     drafter = pair.drafter.model if pair.drafter else None
+    files, drafter_files = _loaded_files(pair)
     return ModelIdentity(
-        target_sha256=model_sha256(target),
+        target_sha256=model_sha256(target, files),
         tokenizer_sha256=tokenizer_sha256(target),
         chat_template_sha256=chat_template_sha256(target),
-        drafter_sha256=None if drafter is None else model_sha256(open_checkpoint(drafter, download=True).folder),
+        drafter_sha256=None
+        if drafter is None
+        else model_sha256(open_checkpoint(drafter, download=True).folder, drafter_files),
     )
 
 
-def model_sha256(folder: Path) -> str:
+def _loaded_files(pair: Pair) -> tuple[Sequence[Path] | None, Sequence[Path] | None]:
+    """The weights of target and drafter, where an engine loads others than those of their folders."""
+    if pair.engine != "llamacpp" or pair.server is not None:
+        return None, None
+    drafter = drafter_file(pair)
+    return (target_file(pair),), None if drafter is None else (drafter,)
+
+
+def model_sha256(folder: Path, files: Sequence[Path] | None = None) -> str:
     """Hash of a target's or drafter's weights and config.
 
     The weight files count in name order with their whole content, which for a head includes its vocabulary map; of
     ``config.json`` everything but the entries that name the writing library.
+
+    Args:
+        folder: of the model.
+        files: its weights; ``None`` for the folder's own.
     """
     config = {
         key: value for key, value in _read_object(folder / "config.json").items() if key not in _VOLATILE_CONFIG_KEYS
     }
-    return _digest([*(_file_sha256(path) for path in weight_files(folder)), _canonical(config)])
+    weights = weight_files(folder) if files is None else files
+    return _digest([*(_file_sha256(path) for path in weights), _canonical(config)])
 
 
 def tokenizer_sha256(folder: Path) -> str:

@@ -92,3 +92,25 @@ def test_an_absent_template_has_the_hash_of_nothing(tmp_path: Path) -> None:
     (folder / "tokenizer_config.json").unlink()
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert identify(folder).chat_template_sha256 == empty
+
+
+def test_the_file_that_llama_cpp_loads_is_what_counts(tmp_path: Path) -> None:
+    target = write_model(tmp_path / "target")
+    for name in ("q4", "q8"):
+        (tmp_path / f"{name}.gguf").write_bytes(name.encode())
+
+    def of(engine: str, name: str) -> ModelIdentity:
+        return model_identity(Pair("p", engine, str(target), engine_args={"gguf": str(tmp_path / f"{name}.gguf")}))
+
+    assert of("llamacpp", "q4").target_sha256 == of("llamacpp", "q4").target_sha256
+    assert of("llamacpp", "q4").target_sha256 != of("llamacpp", "q8").target_sha256
+    assert of("transformers", "q4") == of("transformers", "q8") == identify(target)
+    assert of("llamacpp", "q4").tokenizer_sha256 == identify(target).tokenizer_sha256
+
+
+def test_a_folder_of_gguf_alone_is_a_model(tmp_path: Path) -> None:
+    target = write_model(tmp_path / "target")
+    next(target.glob("*.safetensors")).rename(target / "model.gguf")
+    found = model_identity(Pair("p", "llamacpp", str(target)))
+    (target / "model.gguf").write_bytes(b"other")
+    assert model_identity(Pair("p", "llamacpp", str(target))).target_sha256 != found.target_sha256
