@@ -51,6 +51,8 @@ _BUNDLED_ARGS: Mapping[str, Mapping[str, EngineArg]] = MappingProxyType(
         "transformers": MappingProxyType({"device": "cpu", "dtype": "float32", "threads": 1}),
         "vllm": MappingProxyType({"dtype": "float32", "enforce_eager": True}),
         "vllm-serve": MappingProxyType({"dtype": "float32", "enforce_eager": True}),
+        "sglang": MappingProxyType({"dtype": "float32"}),
+        "sglang-serve": MappingProxyType({"dtype": "float32"}),
     }
 )
 _PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args", "python", "endpoint", "command", "tolerance")

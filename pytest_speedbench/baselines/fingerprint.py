@@ -23,7 +23,25 @@ if TYPE_CHECKING:
 
 _PARALLELISM_ARGS = frozenset({"tp_size", "pp_size", "dp_size", "ep_size", "tp", "pp", "dp", "ep"})
 _BATCHING_ARGS = frozenset(
-    {"max_num_seqs", "max_num_batched_tokens", "enable_prefix_caching", "enable_chunked_prefill", "async_scheduling"}
+    {
+        # vLLM
+        "max_num_seqs",
+        "max_num_batched_tokens",
+        "enable_prefix_caching",
+        "enable_chunked_prefill",  # TensorRT-LLM too
+        "async_scheduling",
+        # SGLang
+        "max_running_requests",
+        "max_prefill_tokens",
+        "chunked_prefill_size",
+        "enable_mixed_chunk",
+        "disable_radix_cache",
+        "disable_overlap_schedule",
+        "schedule_policy",
+        # TensorRT-LLM
+        "max_batch_size",
+        "max_num_tokens",
+    }
 )
 
 

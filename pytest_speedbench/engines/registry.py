@@ -17,6 +17,12 @@ _BUILT_IN = {
     "transformers": "pytest_speedbench.engines.transformers",
     "vllm": "pytest_speedbench.engines.vllm",
     "vllm-serve": "pytest_speedbench.engines.vllm_serve",
+    "sglang": "pytest_speedbench.engines.sglang",
+    "sglang-serve": "pytest_speedbench.engines.sglang_serve",
+    "trtllm": "pytest_speedbench.engines.trtllm",
+    "trtllm-serve": "pytest_speedbench.engines.trtllm_serve",
+    "llamacpp": "pytest_speedbench.engines.llamacpp",
+    "openai": "pytest_speedbench.engines.openai",
 }
 
 

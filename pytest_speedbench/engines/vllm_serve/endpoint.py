@@ -1,65 +1,17 @@
-"""A server that somebody else started: its URL and its key. Imports no HTTP client."""
+"""The keys of vLLM's servers, from the environment. Imports no HTTP client."""
 
 from __future__ import annotations
 
-import os
-from urllib.parse import urlsplit
+from pytest_speedbench.engines.http.endpoint import api_key
 
-from pytest_speedbench.config import Pair
-from pytest_speedbench.errors import EngineError
-
-_KEYS = ("VLLM_API_KEY", "OPENAI_API_KEY")
-
-
-def root_url(endpoint: str) -> str:
-    """The server's root, without a slash at its end; an endpoint may end in ``/v1``.
-
-    Raises:
-        EngineError: it is no plain http or https URL.
-    """
-    try:
-        parts = urlsplit(endpoint)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise EngineError(f"The endpoint {endpoint!r} is no URL.", "Write one such as http://localhost:8000.")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        # Not shown: it may hold a key.
-        raise EngineError(
-            f"The endpoint at {parts.hostname} has more than an address and a path in its URL.",
-            f"Leave the rest out; a key goes into the environment variable {_KEYS[0]}.",
-        )
-    return endpoint.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def check_endpoint(pair: Pair) -> None:
-    """Refuse what a server that is running already cannot be told.
-
-    Raises:
-        EngineError: no URL, or engine arguments or an interpreter beside it.
-    """
-    if pair.endpoint is None:
-        return
-    root_url(pair.endpoint)
-    if pair.engine_args:
-        names = ", ".join(sorted(pair.engine_args))
-        raise EngineError(
-            f"The pair {pair.name!r} has engine arguments ({names}) for a server that is running already.",
-            "Start the server with them and leave them out here, or leave the endpoint out.",
-        )
-    if pair.python is not None:
-        raise EngineError(
-            f"The pair {pair.name!r} names an interpreter for a server that is running already.",
-            "Leave out the interpreter or the endpoint.",
-        )
+KEY_VARIABLE = "VLLM_API_KEY"
 
 
 def endpoint_key() -> str | None:
     """The key for a server that somebody else started; ``None`` without one."""
-    return next((key for name in _KEYS if (key := os.environ.get(name))), None)
+    return api_key((KEY_VARIABLE, "OPENAI_API_KEY"))
 
 
 def own_key() -> str | None:
     """The key that a server of ours takes from the environment it inherits; ``None`` if it wants none."""
-    return os.environ.get(_KEYS[0]) or None
+    return api_key((KEY_VARIABLE,))

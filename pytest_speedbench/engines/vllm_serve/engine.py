@@ -10,27 +10,25 @@ from pytest_speedbench.config import EngineArg, Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
+from pytest_speedbench.engines.http.endpoint import root_url
+from pytest_speedbench.engines.http.own_server import OwnServer
+from pytest_speedbench.engines.http.served import (
+    ServedModel,
+    check_draft_length,
+    served_model,
+    vocabulary_size,
+)
+from pytest_speedbench.engines.openai.acceptance import acceptance_of
+from pytest_speedbench.engines.openai.answer import StreamedAnswer
+from pytest_speedbench.engines.openai.dialects import PATH
+from pytest_speedbench.engines.openai.read_back import prompt_in
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
 from pytest_speedbench.engines.vllm.resolved import resolved_arguments
-from pytest_speedbench.engines.vllm_serve.completions import (
-    PATH,
-    StreamedAnswer,
-    check_draft_length,
-    ranking_request,
-    read_ranking,
-    streamed_request,
-)
-from pytest_speedbench.engines.vllm_serve.description import (
-    ServedModel,
-    ServerInfo,
-    end_tokens,
-    served_model,
-    server_info,
-    server_version,
-)
-from pytest_speedbench.engines.vllm_serve.endpoint import endpoint_key, own_key, root_url
-from pytest_speedbench.engines.vllm_serve.http import ServerClient, ServerDownError
-from pytest_speedbench.engines.vllm_serve.launch import OwnServer, start_server
+from pytest_speedbench.engines.vllm_serve.completions import DIALECT, ranking_request, read_ranking
+from pytest_speedbench.engines.vllm_serve.description import ServerInfo, server_info, server_version
+from pytest_speedbench.engines.vllm_serve.endpoint import KEY_VARIABLE, endpoint_key, own_key
+from pytest_speedbench.engines.vllm_serve.launch import start_server
 from pytest_speedbench.engines.vllm_serve.prometheus import Metrics
 from pytest_speedbench.errors import EngineError
 
@@ -58,10 +56,13 @@ class VllmServeEngine:
         """
         try:
             if self._pair.endpoint is not None:
-                return await self._connect(root_url(self._pair.endpoint), endpoint_key(), self._pair.model, {})
+                return await self._connect(
+                    root_url(self._pair.endpoint, KEY_VARIABLE), endpoint_key(), self._pair.model, {}
+                )
             arguments = engine_arguments(self._pair)
             self._server = start_server(self._pair.python, arguments)
-            return await self._connect(self._server.url, own_key(), self._server.model, arguments)
+            wanted = self._server.model or self._pair.model
+            return await self._connect(self._server.url, own_key(), wanted, arguments)
         except BaseException:
             await self.stop()
             raise
@@ -73,16 +74,17 @@ class VllmServeEngine:
             EngineError: the server refused the request, broke down, or answered something else.
         """
         client, model = self._started()
-        answer = StreamedAnswer(request, self._draft_length)
+        answer = StreamedAnswer(request, DIALECT)
+        body = DIALECT.request(model.name, request.prompt_ids, request.sampling)
         try:
-            async with aclosing(client.events(PATH, streamed_request(model.name, request))) as events:
+            async with aclosing(client.events(PATH, body)) as events:
                 async for data, at_s in events:
-                    if tokens := answer.read(data):
-                        yield Emission(tokens, at_s)
-            finish = answer.finish()
+                    if emission := answer.read(data, at_s):
+                        yield emission
+            ended = answer.end()
         except ServerDownError as failure:
             raise await self._explained(failure) from failure
-        yield finish
+        yield Finish(ended.reason, acceptance_of(answer.reported, self._pair.drafter, None))
 
     async def counters(self) -> SpeculationCounters | None:
         """Speculation since the server's start, from ``/metrics``; ``None`` if it has no such counters.
@@ -102,6 +104,15 @@ class VllmServeEngine:
         """
         client, model = self._started()
         return read_ranking(await client.post(PATH, ranking_request(model.name, prompt_ids, count)), count)
+
+    async def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The prompt's ids that the server returns with its answer.
+
+        Raises:
+            EngineError: the server refuses or does not answer.
+        """
+        client, model = self._started()
+        return prompt_in(await client.post(PATH, ranking_request(model.name, prompt_ids, 1)))
 
     async def stop(self) -> None:
         """Close the connections, and stop the server if it is ours."""
@@ -131,23 +142,25 @@ class VllmServeEngine:
         return failure if self._server is None else await self._server.explain(failure)
 
     async def _connect(self, url: str, key: str | None, wanted: str, arguments: Mapping[str, Any]) -> EngineInfo:
-        client = self._client = ServerClient(url, key)
+        client = self._client = ServerClient(url, key, kind="vLLM", key_variable=KEY_VARIABLE)
         if self._server is not None:
             await self._server.wait_until_ready(client)
         self._model = await served_model(client, wanted)
         metrics = await _metrics(client, self._model.name)
         if metrics is not None and metrics.keeps_statistics:
-            counters = metrics.speculation
-            check_draft_length(len(counters.accepted_per_position) if counters else None, self._draft_length)
+            positions = metrics.speculation and metrics.speculation.accepted_per_position
+            check_draft_length(len(positions) if positions else None, self._draft_length)
         return self._info(self._model, await server_version(client), await server_info(client), arguments)
 
     def _info(
         self, model: ServedModel, version: str, info: ServerInfo | None, arguments: Mapping[str, Any]
     ) -> EngineInfo:
         checkpoint = open_checkpoint(self._pair.model, download=True)
-        vocab_size = checkpoint.size("vocab_size")
-        if vocab_size is None:
-            raise EngineError(f"The config.json of {self._pair.model!r} gives no vocab_size.", "Add it.")
+        if model.context_tokens is None:
+            raise EngineError(
+                "The server does not say how long a sequence may be.",
+                "Check that the endpoint is a vLLM server of a supported version.",
+            )
         return EngineInfo(
             name="vllm-serve",
             version=version,
@@ -159,15 +172,15 @@ class VllmServeEngine:
             device_count=info.device_count if info is not None else 1,
             driver=info.driver if info is not None else None,
             max_concurrency=info.max_concurrency if info is not None else None,
-            vocab_size=vocab_size,
+            vocab_size=vocabulary_size(checkpoint),
             context_tokens=model.context_tokens,
-            eos_token_ids=end_tokens(checkpoint),
+            eos_token_ids=checkpoint.end_token_ids,
         )
 
     def _device(self, info: ServerInfo | None) -> str:
         if info is not None and info.on_cpu and self._server is not None:
             return cpu_name()
-        where = self._pair.endpoint and f"behind {root_url(self._pair.endpoint)}"
+        where = self._pair.endpoint and f"behind {root_url(self._pair.endpoint, KEY_VARIABLE)}"
         return (info.accelerator if info is not None else None) or f"unknown ({where or 'the server does not say'})"
 
 

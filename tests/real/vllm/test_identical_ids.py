@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_speedbench.config import Load, Pair, Sampling
-from pytest_speedbench.engines.vllm_serve.completions import StreamedAnswer
+from pytest_speedbench.engines.base import Emission
+from pytest_speedbench.engines.openai.answer import StreamedAnswer
 from pytest_speedbench.measure.prompts import ids_hash
 from pytest_speedbench.measure.run import Run
 from pytest_speedbench.measure.runner import Runner
@@ -65,12 +66,12 @@ def test_the_server_reads_the_same_ids(expected: Hashes, vllm_python: str, monke
     seen: dict[str, list[int]] = {}
     read = StreamedAnswer.read
 
-    def noted(answer: StreamedAnswer, data: bytes) -> tuple[int, ...]:
+    def noted(answer: StreamedAnswer, data: bytes, at_s: float) -> Emission | None:
         if data.startswith(b"{"):
             for choice in json.loads(data)["choices"]:
                 if choice.get("prompt_token_ids"):
                     seen[answer._request.request_id] = choice["prompt_token_ids"]
-        return read(answer, data)
+        return read(answer, data, at_s)
 
     monkeypatch.setattr(StreamedAnswer, "read", noted)
     pair = replace(vllm_pair("seen", None, vllm_python), engine="vllm-serve")

@@ -17,17 +17,17 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pytest_speedbench.acceptance import pool
+from pytest_speedbench.acceptance import AcceptanceRecord, pool
 from pytest_speedbench.baselines.schema import PromptEntry, output_sha256
 from pytest_speedbench.baselines.store import read_baseline
 from pytest_speedbench.config import Drafter, Load, Pair, Sampling
 from pytest_speedbench.engines.base import Emission, EngineInfo, Request
 from pytest_speedbench.engines.checkpoints import BUNDLED_FOLDER
 from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.http.own_server import OwnServer
 from pytest_speedbench.engines.processes import family
 from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.engines.vllm_serve.engine import VllmServeEngine
-from pytest_speedbench.engines.vllm_serve.launch import OwnServer
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.measure.counters import counted
 from pytest_speedbench.measure.driver import measure
@@ -175,7 +175,7 @@ def test_the_same_server_as_an_endpoint_gives_the_same(
     assert (there.info.device, there.info.max_concurrency) == (cpu_name(), running.info.max_concurrency)
 
     by_counters, by_requests = counted(before, after, pair), pool(c.acceptance for c in conversations if c.acceptance)
-    assert by_counters is not None
+    assert isinstance(by_counters, AcceptanceRecord)
     assert by_requests is not None
     assert (by_counters.histogram, by_counters.proposed_tokens) == (by_requests.histogram, by_requests.proposed_tokens)
     assert running.server.process.exit_code is None, "an endpoint is not ours to stop"

@@ -8,7 +8,17 @@ import pytest
 from pytest_speedbench.engines import registry
 from pytest_speedbench.errors import EngineError
 
-BUILT_IN = ("transformers", "vllm", "vllm-serve")
+BUILT_IN = (
+    "llamacpp",
+    "openai",
+    "sglang",
+    "sglang-serve",
+    "transformers",
+    "trtllm",
+    "trtllm-serve",
+    "vllm",
+    "vllm-serve",
+)
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
@@ -33,7 +43,7 @@ def test_an_engine_is_built_in(name: str) -> None:
 
 def test_an_installed_engine_is_found(monkeypatch: pytest.MonkeyPatch, fake_module: SimpleNamespace) -> None:
     install(monkeypatch, mine="fake_engine")
-    assert registry.known_engines() == ("mine", *BUILT_IN)
+    assert registry.known_engines() == tuple(sorted(("mine", *BUILT_IN)))
     assert registry.engine_factory("mine") is fake_module
 
 

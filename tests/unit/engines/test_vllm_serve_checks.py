@@ -13,9 +13,11 @@ import pytest
 
 from pytest_speedbench.config import Drafter, Pair
 from pytest_speedbench.engines import vllm_serve
+from pytest_speedbench.engines.http import packages
+from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
+from pytest_speedbench.engines.http.endpoint import root_url
 from pytest_speedbench.engines.registry import engine_factory
-from pytest_speedbench.engines.vllm_serve.endpoint import endpoint_key, own_key, root_url
-from pytest_speedbench.engines.vllm_serve.http import ServerClient, ServerDownError
+from pytest_speedbench.engines.vllm_serve.endpoint import KEY_VARIABLE, endpoint_key, own_key
 from pytest_speedbench.engines.vllm_serve.launch import flags, start_server
 from pytest_speedbench.errors import EngineError
 
@@ -33,7 +35,7 @@ def test_an_endpoint_needs_no_vllm_here() -> None:
 
 @pytest.mark.parametrize("text", [URL, URL + "/", URL + "/v1", URL + "/v1/"])
 def test_the_root_of_an_endpoint(text: str) -> None:
-    assert root_url(text) == URL
+    assert root_url(text, KEY_VARIABLE) == URL
 
 
 @pytest.mark.parametrize("text", ["localhost:8000", "ftp://host", "http://", "http://host:port", "http://host:99999"])
@@ -59,7 +61,7 @@ def test_what_a_running_server_cannot_be_told() -> None:
 @pytest.mark.parametrize("package", ["aiohttp", "prometheus_client"])
 def test_a_missing_package(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     find = util.find_spec
-    monkeypatch.setattr(vllm_serve, "find_spec", lambda name: None if name == package else find(name))
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == package else find(name))
     with pytest.raises(EngineError, match=f"needs the package {package.replace('_', '-')}"):
         vllm_serve.check(pair())
 
@@ -126,7 +128,7 @@ def test_a_server_that_dies_is_noticed_at_once(tmp_path: Path, last_words: str, 
 
     async def session() -> None:
         server = start_server(str(stand_in), {"model": "m"})
-        client = ServerClient(server.url, None)
+        client = ServerClient(server.url, None, kind="vLLM", key_variable=KEY_VARIABLE)
         try:
             await server.wait_until_ready(client)
         finally:

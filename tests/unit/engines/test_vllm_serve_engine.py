@@ -107,7 +107,7 @@ def test_without_metrics_there_is_no_record() -> None:
 @pytest.mark.parametrize(
     ("sampling", "sent"),
     [
-        (Sampling(64), {"max_tokens": 64, "temperature": 0.0, "top_p": 1.0, "seed": None, "ignore_eos": False}),
+        (Sampling(64), {"max_tokens": 64, "temperature": 0.0, "top_p": 1.0, "ignore_eos": False}),
         (Sampling(9, 0.7, 0.9, 5, ignore_eos=True), {"max_tokens": 9, "temperature": 0.7, "top_p": 0.9, "seed": 5}),
     ],
 )
@@ -121,8 +121,9 @@ def test_sampling_is_said_in_full(sampling: Sampling, sent: dict[str, object]) -
     body = asyncio.run(session()).asked[0]
     assert sent.items() <= body.items()
     # Left out, they would be what the model's generation_config.json says.
-    assert {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}.items() <= body.items()
+    assert {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}.items() <= body.items()
     assert body["return_token_ids"] is True
+    assert ("seed" in body) is not sampling.greedy
 
 
 def test_a_beginning_of_sequence_token_that_the_server_added() -> None:
@@ -150,7 +151,7 @@ def test_an_error_in_the_stream() -> None:
 
 
 def test_a_stream_of_something_else() -> None:
-    refused(StandIn([event("<html>")]), "not in vLLM's format")
+    refused(StandIn([event("<html>")]), "not in a completion's format")
 
 
 @pytest.mark.parametrize(("reason", "words"), [("abort", "ended with 'abort'"), ("length", "cut at 5 of 64 tokens")])

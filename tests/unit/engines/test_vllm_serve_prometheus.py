@@ -89,5 +89,5 @@ def test_counters_of_a_restarted_server_are_given_as_they_are() -> None:
 
 
 def test_a_page_in_another_format() -> None:
-    with pytest.raises(EngineError, match="/metrics cannot be read"):
+    with pytest.raises(EngineError, match="metrics page cannot be read"):
         Metrics("<html><body>not found</body></html>\n", MODEL)
