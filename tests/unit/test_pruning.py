@@ -120,7 +120,7 @@ def test_a_head_is_not_cut_in_place(head: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"architectures": ["LlamaForCausalLM"]}, "the architecture LlamaForCausalLM"),
+        ({"architectures": ["LlamaForCausalLM"], "draft_vocab_size": None}, "the architecture LlamaForCausalLM"),
         ({"vocab_size": None}, "no vocab_size"),
         ({"draft_vocab_size": 30}, "has 48 rows and the config says 30"),
     ],

@@ -353,6 +353,10 @@ def test_a_command_starts_the_server_of_its_pair() -> None:
 
 
 def test_the_target_alone_has_nothing_of_a_drafter() -> None:
-    args: dict[str, EngineArg] = {"dtype": "float32", "speculative_config": {"prompt_lookup_max": 5}, "speculative_eagle_topk": 4}
+    args: dict[str, EngineArg] = {
+        "dtype": "float32",
+        "speculative_config": {"prompt_lookup_max": 5},
+        "speculative_eagle_topk": 4,
+    }
     pair = Pair("p", "vllm", "/m", Drafter.parse("ngram"), args)
     assert pair.alone() == Pair("/m alone", "vllm", "/m", None, {"dtype": "float32"})
