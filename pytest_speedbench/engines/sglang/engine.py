@@ -16,6 +16,7 @@ from sglang.srt.utils import get_device
 from pytest_speedbench.config import DrafterMethod, EngineArg, Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
 from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.requests import check_vocabulary
 from pytest_speedbench.engines.sglang.answers import (
     StreamedAnswer,
     question,
@@ -44,6 +45,7 @@ class SglangEngine:
         self._pair = pair
         self._llm: Any = None
         self._shape: DraftShape | None = None
+        self._vocab_size = 0
         self._steps = StepLog()
         ngram = pair.drafter is not None and pair.drafter.method is DrafterMethod.NGRAM
         self._repeats = Repeats(self._forget) if ngram else None
@@ -72,6 +74,7 @@ class SglangEngine:
             EngineError: SGLang refused or aborted the request, or its counts contradict themselves.
         """
         llm = self._started()
+        check_vocabulary(request, self._vocab_size)  # SGLang's scheduler would end over it
         rid = uuid.uuid4().hex  # no id may begin with another: SGLang aborts by beginnings
         steps = self._steps.open(rid)
         answer = StreamedAnswer(request, self._shape)
@@ -139,6 +142,7 @@ class SglangEngine:
         states: list[Mapping[str, Any]] = await manager.get_internal_state()
         model = manager.model_config
         on_cpu = resolved["device"] == "cpu"
+        self._vocab_size = model.vocab_size
         return EngineInfo(
             name="sglang",
             version=sglang.__version__,

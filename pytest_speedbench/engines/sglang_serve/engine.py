@@ -16,6 +16,7 @@ from pytest_speedbench.engines.http.client import ServerClient, ServerDownError,
 from pytest_speedbench.engines.http.endpoint import root_url
 from pytest_speedbench.engines.http.own_server import OwnServer
 from pytest_speedbench.engines.http.served import served_model, vocabulary_size
+from pytest_speedbench.engines.requests import check_vocabulary
 from pytest_speedbench.engines.sglang.answers import (
     StreamedAnswer,
     question,
@@ -51,6 +52,7 @@ class SglangServeEngine:
         self._client: ServerClient | None = None
         self._server: OwnServer | None = None
         self._shape: DraftShape | None = None
+        self._vocab_size = 0
         self._repeats: Repeats | None = None
 
     async def start(self) -> EngineInfo:
@@ -77,6 +79,7 @@ class SglangServeEngine:
             EngineError: the server refused the request, broke down, or answered something else.
         """
         client = self._started()
+        check_vocabulary(request, self._vocab_size)  # SGLang's scheduler would end over it
         answer = StreamedAnswer(request, self._shape)
         body = {
             "input_ids": list(request.prompt_ids),
@@ -165,6 +168,7 @@ class SglangServeEngine:
                 "Check that the endpoint is an SGLang server of a supported version.",
             )
         on_cpu = info["device"] == "cpu"
+        self._vocab_size = vocabulary_size(checkpoint)
         return EngineInfo(
             name="sglang-serve",
             version=str(info["version"]),
@@ -173,7 +177,7 @@ class SglangServeEngine:
             device_count=1 if on_cpu else devices_used(info),
             driver=None,
             max_concurrency=concurrency(info.get("internal_states") or ()),
-            vocab_size=vocabulary_size(checkpoint),
+            vocab_size=self._vocab_size,
             context_tokens=int(context_tokens),
             eos_token_ids=checkpoint.end_token_ids,
         )

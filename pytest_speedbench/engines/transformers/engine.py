@@ -90,6 +90,17 @@ class TransformersEngine:
         ranked = self._decoder.next_tokens
         return await asyncio.get_running_loop().run_in_executor(self._worker, ranked, prompt_ids, count)
 
+    async def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The ids that the target's first forward pass is given.
+
+        Raises:
+            EngineError: it is not started, or the prompt does not fit the model.
+        """
+        if self._worker is None or self._decoder is None:
+            raise EngineError("The transformers engine was asked before it was started.", "Start it first.")
+        read = self._decoder.prompt_as_read
+        return await asyncio.get_running_loop().run_in_executor(self._worker, read, prompt_ids)
+
     async def stop(self) -> None:
         """Free the models and the worker thread."""
         worker, self._worker = self._worker, None

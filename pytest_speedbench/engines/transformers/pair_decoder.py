@@ -100,6 +100,24 @@ class PairDecoder:
         ranked = torch.log_softmax(logits.float(), dim=-1).topk(min(count, self._target.vocab_size))
         return tuple(zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True))
 
+    def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...]:
+        """The ids in the target's first forward pass when a prompt is decoded.
+
+        Raises:
+            EngineError: the prompt does not fit the model, or transformers failed.
+        """
+        passes: list[tuple[int, ...]] = []
+
+        def note(_: object, __: object, inputs: Mapping[str, Any]) -> None:
+            passes.append(tuple(inputs["input_ids"][0].tolist()))
+
+        hook = self._target.model.register_forward_pre_hook(note, with_kwargs=True)
+        try:
+            self.decode(Request("read back", prompt_ids, Sampling(1)), lambda _: None, threading.Event())
+        finally:
+            hook.remove()
+        return passes[0]
+
     def close(self) -> None:
         """Let go of the models."""
         if self._drafter is not None:

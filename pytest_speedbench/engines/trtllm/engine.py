@@ -19,6 +19,7 @@ from pytest_speedbench.engines.base import (
     SpeculationCounters,
 )
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
+from pytest_speedbench.engines.requests import check_vocabulary
 from pytest_speedbench.engines.trtllm.arguments import counts_iterations, engine_arguments
 from pytest_speedbench.engines.trtllm.counters import IterationLog
 from pytest_speedbench.engines.trtllm.gpu import accelerator, gpus_needed
@@ -144,21 +145,14 @@ class TrtllmEngine:
 
     def _check_prompt(self, request: Request) -> None:
         """Not every version refuses such prompts before they reach the GPU."""
-        size, (most, vocabulary) = len(request.prompt_ids), self._limits
+        size, (most, vocab_size) = len(request.prompt_ids), self._limits
         if not 0 < size < most:
             raise EngineError(
                 f"The request {request.request_id} has a prompt of {size} tokens, and TensorRT-LLM takes "
                 f"1 to {most - 1}.",
                 "Leave such prompts out; the engine argument max_seq_len says how long prompt and output may be.",
             )
-        least, largest = min(request.prompt_ids), max(request.prompt_ids)
-        if least < 0 or largest >= vocabulary:
-            outside = least if least < 0 else largest
-            raise EngineError(
-                f"The request {request.request_id} has the token id {outside}, and the target's vocabulary has "
-                f"{vocabulary} tokens.",
-                "Tokenize the prompts with the target's own tokenizer.",
-            )
+        check_vocabulary(request, vocab_size)
 
     def _decoding_config(self, names: tuple[str, ...], fields: dict[str, Any]) -> Any:
         kind = next(getattr(llmapi, name) for name in names if hasattr(llmapi, name))

@@ -104,6 +104,15 @@ class VllmEngine:
         ranked = [(int(token), float(entry.logprob)) for token, entry in final.outputs[0].logprobs[0].items()]
         return tuple(sorted(ranked, key=lambda row: -row[1])[:count])
 
+    async def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The prompt's ids as vLLM returns them with its output."""
+        final: Any = None
+        prompt: Any = {"prompt_token_ids": list(prompt_ids)}
+        params = SamplingParams(temperature=0.0, max_tokens=1, detokenize=False)
+        async for output in self._started().generate(prompt, params, f"read#{next(self._numbers)}"):
+            final = output
+        return None if final.prompt_token_ids is None else tuple(final.prompt_token_ids)
+
     async def stop(self) -> None:
         """Stop vLLM and its processes."""
         if self._llm is not None:

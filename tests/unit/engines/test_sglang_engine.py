@@ -156,3 +156,12 @@ def test_nothing_to_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
     sglang_standin.install(monkeypatch, accelerator=False)
     with pytest.raises(EngineError, match=r"finds nothing to run on: No accelerator.*device to .cpu."):
         run(lambda engine, _: ask(engine), device=None)
+
+
+def test_an_id_that_is_no_token_never_reaches_the_scheduler() -> None:
+    async def session(engine: Any, info: EngineInfo) -> None:
+        with pytest.raises(EngineError, match=f"token id {info.vocab_size}, and the target's vocabulary has"):
+            await ask(engine, (5, info.vocab_size))
+        assert await ask(engine)
+
+    run(session)
