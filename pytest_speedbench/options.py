@@ -153,10 +153,11 @@ OPTIONS: tuple[Option, ...] = (
         "probability that a run in which nothing regressed fails (default: 1%%)",
     ),
     Option("sequential", "switch", "on|off", "stop asking a category once its verdict is certain (default: on)"),
+    Option("conformance-report", "text", "FILE", "write the page of the conformance suite to FILE, as Markdown"),
     Option("rounds", "rounds", "N", "rounds of a speed comparison, at least 3 (default: 6)"),
 )
 
-_NOT_A_TESTS = ("baseline-dir", "cache-dir", "update")
+_NOT_A_TESTS = ("baseline-dir", "cache-dir", "conformance-report", "update")
 MARKER_KEYS: tuple[str, ...] = tuple(option.key for option in OPTIONS if option.name not in _NOT_A_TESTS)
 """What ``@pytest.mark.speedbench(...)`` takes."""
 

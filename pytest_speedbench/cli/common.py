@@ -25,6 +25,7 @@ _GATE_OPTIONS = (
     "family-error",
     "sequential",
     "rounds",
+    "conformance-report",
 )
 
 
