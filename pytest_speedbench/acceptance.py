@@ -16,6 +16,8 @@ class AcceptanceSource(str, Enum):
 
     ENGINE = "engine"
     """The engine's own count, per request."""
+    REPLAY = "replay"
+    """Computed on stored outputs, per request and without decoding: what the engine would count."""
     COUNTERS = "counters"
     """The engine's counters before and after: no per-request figures."""
     STREAM = "stream"

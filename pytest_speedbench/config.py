@@ -26,6 +26,9 @@ DEFAULT_ROUNDS = 6
 LEAST_ROUNDS = 3
 """Fewer rounds of a speed comparison give no interval worth the name."""
 
+Mode = Literal["decode", "replay"]
+"""``decode``: the engine decodes. ``replay``: the drafter is judged on stored outputs."""
+
 GatePolicyName = Literal["detect", "prove"]
 """``detect``: fail on a regression. ``prove``: fail unless no regression is shown."""
 

@@ -56,6 +56,10 @@ class BaselineError(SpeedbenchError):
     """A stored baseline that is missing, damaged, of another schema version, or cannot be written."""
 
 
+class OutputsError(SpeedbenchError):
+    """Stored outputs that are missing, damaged, or of something else than what is to be judged on them."""
+
+
 class SpeedbenchWarning(UserWarning):
     """Something that a user must know of a measurement, and that does not stop it."""
 

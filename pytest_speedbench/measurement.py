@@ -186,7 +186,8 @@ class Speedbench:
         drafter = settings.pair.drafter
         # What suffix decoding drafts depends on the answers before, so on the order of the prompts.
         in_order = drafter is not None and drafter.method is DrafterMethod.SUFFIX
-        if not settings.sequential or settings.repeat > 1 or in_order or self._session.measured(settings):
+        whole = settings.mode == "replay" or settings.record_outputs  # what costs nothing, or is to be kept
+        if whole or not settings.sequential or settings.repeat > 1 or in_order or self._session.measured(settings):
             return self._measure(settings, fresh=False).compared(baseline, tolerance)
         stored = self._session.baseline(self._item, settings, baseline or settings.pair.name)
         planned = self._session.asked(settings).counts()

@@ -17,6 +17,7 @@ Kind = Literal[
     "table",
     "tolerance",
     "policy",
+    "mode",
     "folder",
     "cache",
     "columns",
@@ -86,6 +87,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("draft-length", "count", "K", "tokens drafted per verify step (default: the pair's, else 3)"),
     Option("pair", "text", "NAME", "a named pair: a bundled one or one of [tool.speedbench.pairs]"),
+    Option("mode", "mode", "decode|replay", "replay: judge the drafter on stored outputs (default: decode)"),
+    Option("record-outputs", "flag", "", "store what the target put out beside the baseline, for replay"),
     Option(
         "split",
         "text",
@@ -157,7 +160,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("rounds", "rounds", "N", "rounds of a speed comparison, at least 3 (default: 6)"),
 )
 
-_NOT_A_TESTS = ("baseline-dir", "cache-dir", "conformance-report", "update")
+_NOT_A_TESTS = ("baseline-dir", "cache-dir", "conformance-report", "record-outputs", "update")
 MARKER_KEYS: tuple[str, ...] = tuple(option.key for option in OPTIONS if option.name not in _NOT_A_TESTS)
 """What ``@pytest.mark.speedbench(...)`` takes."""
 

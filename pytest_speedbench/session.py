@@ -20,14 +20,18 @@ from pytest_speedbench.baselines import (
     baseline_path,
     check_keeps_prompts,
     load_baseline,
+    outputs_path,
     write_baseline,
 )
+from pytest_speedbench.config import Pair
+from pytest_speedbench.engines.replay.pairs import replayed
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning, VerdictError
 from pytest_speedbench.measure import Progress, Run, StopRule
 from pytest_speedbench.measure.asked import Splits
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.metrics.lossless import Difference, Judged
 from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
+from pytest_speedbench.outputs import write_outputs
 from pytest_speedbench.report.entries import BaselineEntry, Entry, MeasurementEntry, to_plain
 from pytest_speedbench.report.junit import figures
 from pytest_speedbench.report.progress import progress_bar, progress_log
@@ -157,7 +161,7 @@ class SpeedbenchSession:
             raise BaselineError(
                 f"The baseline folder {folder} is a file.", "Name a folder with --speedbench-baseline-dir."
             )
-        self.runner.check(settings.pair)
+        self.runner.check(self._asked_of(settings))
 
     def header(self) -> list[str]:
         """What will be measured by tests that say nothing else."""
@@ -170,8 +174,9 @@ class SpeedbenchSession:
             part += f" where {describe(settings.where)}"
         if split.origin.startswith(HUB_PREFIX):
             part += f", {split.origin}"
+        engine = pair.engine if settings.mode == "decode" else "replay"
         return [
-            f"speedbench: {pair.name} ({pair.engine}, {pair.model}, {drafter}) on {split.name} ({part})",
+            f"speedbench: {pair.name} ({engine}, {pair.model}, {drafter}) on {split.name} ({part})",
             f"speedbench: {self._baseline_state(settings)}",
         ]
 
@@ -231,7 +236,17 @@ class SpeedbenchSession:
     def _key(self, settings: Settings) -> tuple[object, ...]:
         split = self.asked(settings)
         ids = tuple(prompt.question_id for prompt in split.prompts)
-        return settings.pair, split.sha256, ids, settings.sampling, settings.load
+        return settings.pair, split.sha256, ids, settings.sampling, settings.load, settings.mode
+
+    def _asked_of(self, settings: Settings) -> Pair:
+        """The pair as it is asked: its engine, or the outputs that are stored beside its baseline."""
+        if settings.mode == "decode":
+            return settings.pair
+        return replayed(settings.pair, self._outputs_path(settings))
+
+    def _outputs_path(self, settings: Settings) -> Path:
+        folder = self._config.rootpath / settings.baseline_dir
+        return outputs_path(folder, settings.pair.name, self._whole(settings).name)
 
     def _warm_up(self, settings: Settings) -> None:
         """Keep the engine's first use out of the speeds that a calibration stores."""
@@ -246,7 +261,7 @@ class SpeedbenchSession:
             warnings.warn(SpeedbenchWarning(CONTROL_WARNING), stacklevel=2)
         with self._progress(f"speedbench: {settings.pair.name} on {split.name}{which}", len(split)) as report:
             return self.runner.measure(
-                settings.pair,
+                self._asked_of(settings),
                 split,
                 settings.sampling,
                 settings.load,
@@ -254,6 +269,9 @@ class SpeedbenchSession:
                 settings.timeouts,
                 stop=stop,
                 order_seed=None if stop is None else ORDER_SEED,
+                keep_outputs=(lambda outputs: write_outputs(self._outputs_path(settings), outputs))
+                if settings.record_outputs
+                else None,
             )
 
     def baseline(self, item: pytest.Item, settings: Settings, pair: str) -> Baseline:

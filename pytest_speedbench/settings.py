@@ -22,6 +22,7 @@ from pytest_speedbench.config import (
     EngineArg,
     GatePolicyName,
     Load,
+    Mode,
     Pair,
     Sampling,
     Timeouts,
@@ -92,6 +93,8 @@ class Settings:
         repeat: how often the prompts are measured, at least 1.
         rounds: of a speed comparison, at least 3.
         timeouts: how long an engine may keep us waiting.
+        mode: whether the engine decodes or stored outputs are judged.
+        record_outputs: whether what a decoding run's target put out is stored beside the baseline.
         cache_dir: where token ids of large splits are kept; ``None`` for nowhere.
     """
 
@@ -111,6 +114,8 @@ class Settings:
     repeat: int
     rounds: int
     timeouts: Timeouts
+    mode: Mode
+    record_outputs: bool
     cache_dir: Path | None
 
 
@@ -283,6 +288,7 @@ def resolve(project: Project, closer: Sequence[Layer]) -> Settings:
         ConfigError: contradictory options, an unknown pair, a drafter that cannot be read.
     """
     merged = _merge((project.defaults, *closer))
+    _refuse_replay_of_itself(merged)
     pair, split = _resolve_pair(merged, project.pairs), merged.get("split", DEFAULT_SPLIT)
     of_split = project.splits.get(split, {})
     return Settings(
@@ -305,8 +311,21 @@ def resolve(project: Project, closer: Sequence[Layer]) -> Settings:
             merged.get("start_timeout", DEFAULT_TIMEOUTS.start_s),
             merged.get("silence_timeout", DEFAULT_TIMEOUTS.silence_s),
         ),
+        mode=merged.get("mode", "decode"),
+        record_outputs=merged.get("record_outputs", False),
         cache_dir=merged["cache_dir"] if "cache_dir" in merged else user_cache_folder(),
     )
+
+
+def _refuse_replay_of_itself(merged: Mapping[str, Any]) -> None:
+    if merged.get("mode") != "replay":
+        return
+    for key, what in (("update", "become a baseline"), ("record_outputs", "record outputs")):
+        if merged.get(key):
+            raise ConfigError(
+                f"A replayed run cannot {what}: nothing is decoded.",
+                f"Leave {_BY_KEY['mode'].flag} or {_BY_KEY[key].flag} out.",
+            )
 
 
 def _merge(layers: Sequence[Layer]) -> dict[str, Any]:

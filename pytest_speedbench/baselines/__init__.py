@@ -15,6 +15,7 @@ from pytest_speedbench.baselines.store import (
     check_keeps_prompts,
     list_baselines,
     load_baseline,
+    outputs_path,
     read_baseline,
     write_baseline,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "hardware_differences",
     "list_baselines",
     "load_baseline",
+    "outputs_path",
     "read_baseline",
     "write_baseline",
 ]

@@ -129,7 +129,12 @@ class Difference:
 
 
 def acceptance_differences(baseline: AcceptanceKey, measured: AcceptanceKey) -> tuple[Difference, ...]:
-    """The fields in which acceptance keys disagree; none means that acceptance may be compared."""
+    """The fields in which acceptance keys disagree; none means that acceptance may be compared.
+
+    What replay computes is what the engine counts, so the two are comparable.
+    """
+    if {baseline.source, measured.source} == {AcceptanceSource.ENGINE, AcceptanceSource.REPLAY}:
+        measured = msgspec.structs.replace(measured, source=baseline.source)
     return _differences(baseline, measured)
 
 

@@ -13,6 +13,7 @@ import msgspec
 from pytest_speedbench.baselines.calibration import RepeatedCounts
 from pytest_speedbench.baselines.schema import FORMAT, SCHEMA_VERSION, Baseline
 from pytest_speedbench.errors import BaselineError
+from pytest_speedbench.outputs import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +35,15 @@ def baseline_path(folder: Path, pair: str, split: str) -> Path:
         BaselineError: an empty name.
     """
     return folder / _file_name(pair, "pair") / f"{_file_name(split, 'split')}.json"
+
+
+def outputs_path(folder: Path, pair: str, split: str) -> Path:
+    """Where the outputs stored for replay live: beside the baseline of the pair on the split.
+
+    Raises:
+        BaselineError: an empty name.
+    """
+    return baseline_path(folder, pair, split).with_suffix(SUFFIX)
 
 
 def list_baselines(folder: Path) -> list[Path]:

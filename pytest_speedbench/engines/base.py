@@ -88,6 +88,7 @@ class EngineInfo:
         context_tokens: the longest sequence, prompt and output together.
         eos_token_ids: ids that end a sequence, as the engine stops on them.
         templates_prompts: whether the engine renders messages itself instead of reading the ids of a request.
+        timed: whether the times of emissions mean anything; not where nothing is decoded.
     """
 
     name: str
@@ -101,6 +102,7 @@ class EngineInfo:
     context_tokens: int
     eos_token_ids: tuple[int, ...]
     templates_prompts: bool = False
+    timed: bool = True
 
 
 class Engine(Protocol):
@@ -188,6 +190,25 @@ class ReadsBack(Protocol):
 
         ``None`` when this engine cannot say after all.
         """
+
+
+@runtime_checkable
+class StatesMargins(Protocol):
+    """An engine that can say how sure the target was of an output."""
+
+    async def margins_nats(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[float, ...] | None:
+        """For every output token, its log-probability less that of the most probable other one, in nats.
+
+        ``None`` when this engine cannot say after all.
+        """
+
+
+@runtime_checkable
+class Rejudges(Protocol):
+    """An engine that knows what shorter drafts would have had accepted."""
+
+    def records_at(self, draft_length: int) -> Mapping[tuple[int, ...], AcceptanceRecord]:
+        """By prompt, the records of the requests that were asked so far, had the drafts been that long."""
 
 
 class EngineFactory(Protocol):

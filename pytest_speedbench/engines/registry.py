@@ -14,6 +14,7 @@ ENTRY_POINT_GROUP = "pytest_speedbench.engines"
 is an :class:`~pytest_speedbench.engines.base.EngineFactory`."""
 
 _BUILT_IN = {
+    "replay": "pytest_speedbench.engines.replay",
     "transformers": "pytest_speedbench.engines.transformers",
     "vllm": "pytest_speedbench.engines.vllm",
     "vllm-serve": "pytest_speedbench.engines.vllm_serve",

@@ -6,14 +6,14 @@ import asyncio
 import platform
 import warnings
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
-from pytest_speedbench.acceptance import Counted
+from pytest_speedbench.acceptance import AcceptanceRecord, Counted
 from pytest_speedbench.config import Load, Pair, Sampling, Timeouts
 from pytest_speedbench.engines.base import (
     CountsSpeculation,
@@ -21,6 +21,7 @@ from pytest_speedbench.engines.base import (
     EngineInfo,
     Prints,
     RanksTokens,
+    Rejudges,
     SpeculationCounters,
 )
 from pytest_speedbench.engines.checkpoints import open_checkpoint
@@ -31,10 +32,12 @@ from pytest_speedbench.measure.counters import counted, read_counters
 from pytest_speedbench.measure.driver import Progress, StopRule, measure
 from pytest_speedbench.measure.loop import BackgroundLoop
 from pytest_speedbench.measure.order import stratified_order
-from pytest_speedbench.measure.prompts import LateEncoder, check_chat_template, dialogue
+from pytest_speedbench.measure.prompts import LateEncoder, check_chat_template, dialogue, ids_hash
+from pytest_speedbench.measure.recording import Witness, check_recordable, outputs_of, stored_outputs
 from pytest_speedbench.measure.run import Conversation, Run, SplitIdentity
 from pytest_speedbench.measure.stream import with_stream_records
 from pytest_speedbench.measure.tokenized import Tokenized, tokenize_or_recall
+from pytest_speedbench.outputs import DEFAULT_OVERHANG, Outputs
 from pytest_speedbench.splits.schema import Prompt, Split
 
 T = TypeVar("T")
@@ -88,6 +91,8 @@ class Runner:
         *,
         stop: StopRule | None = None,
         order_seed: int | None = None,
+        keep_outputs: Callable[[Outputs], None] | None = None,
+        overhang: int = DEFAULT_OVERHANG,
     ) -> Run:
         """Measure a pair on a split.
 
@@ -108,6 +113,8 @@ class Runner:
                 run only, which decides no category, so the rule is not asked and every prompt is.
             order_seed: ask in :func:`~pytest_speedbench.measure.order.stratified_order` of this seed, as a rule that
                 takes a prefix for a random sample needs it; ``None`` for the split's order.
+            keep_outputs: takes what the target put out, for replay; the engine is asked to go on past every end.
+            overhang: how many tokens past it.
 
         Raises:
             EngineError: the pair cannot run, does not start in time, or failed while measuring.
@@ -123,10 +130,15 @@ class Runner:
         if stop is not None and pair.drafter is not None:
             stop = _WithRecords(stop, pair.drafter.draft_length, keeps_counters=isinstance(engine, CountsSpeculation))
 
+        witness = None
+        if keep_outputs is not None:
+            check_recordable(sampling, info)
+            witness = Witness(engine)
+
         async def conversations_and_counters() -> tuple[tuple[Conversation, ...], Counted | None]:
             before = await _counters(engine, pair, limits.silence_s)
             found = await measure(
-                engine,
+                witness or engine,
                 info,
                 encoder,
                 prompts,
@@ -144,6 +156,9 @@ class Runner:
         conversations, counters = self._asked(conversations_and_counters())
         if counters is None and pair.drafter is not None:
             conversations = with_stream_records(conversations, pair.drafter.draft_length)
+        if keep_outputs is not None and witness is not None:
+            rows = self._asked(stored_outputs(engine, info, witness.seen, overhang, load.concurrency))
+            keep_outputs(outputs_of(pair, info, model_identity(pair), split, sampling, overhang, rows))
         places = {prompt.question_id: place for place, prompt in enumerate(split.prompts)}
         return Run(
             pair=pair,
@@ -157,6 +172,23 @@ class Runner:
             counters=counters,
             stopped=_stopped(split, conversations),
         )
+
+    def at_draft_lengths(self, run: Run, lengths: Iterable[int]) -> dict[int, Run]:
+        """A run that was just replayed, as it is with shorter drafts, by draft length.
+
+        Raises:
+            EngineError: its engine is no longer loaded, or decoded.
+            OutputsError: a length is above the run's own.
+        """
+        loaded = self._loaded
+        if loaded is None or loaded[0] != run.pair or not isinstance(loaded[1], Rejudges) or run.pair.drafter is None:
+            raise EngineError(f"The run of {run.pair.name!r} was not replayed last.", "Replay it first.")
+        found = {}
+        for length in lengths:
+            records = {ids_hash(ids): record for ids, record in loaded[1].records_at(length).items()}
+            pair = replace(run.pair, drafter=replace(run.pair.drafter, draft_length=length))
+            found[length] = replace(run, pair=pair, conversations=tuple(_with(c, records) for c in run.conversations))
+        return found
 
     def next_tokens(
         self,
@@ -259,6 +291,11 @@ def _models(pair: Pair, info: EngineInfo) -> ModelIdentity:
     """The pair's models; who renders prompts itself may have another chat template than the target's files."""
     models = model_identity(pair)
     return replace(models, chat_template_sha256=SERVERS_TEMPLATE) if info.templates_prompts else models
+
+
+def _with(conversation: Conversation, records: Mapping[str, AcceptanceRecord]) -> Conversation:
+    turns = (replace(turn, acceptance=records[turn.prompt_sha256]) for turn in conversation.turns)
+    return replace(conversation, turns=tuple(turns))
 
 
 async def _start(engine: Engine, pair: Pair, start_s: float) -> EngineInfo:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from pytest_speedbench.measure.run import Conversation, Run
+from pytest_speedbench.numerics import near_tie_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +29,6 @@ class Difference:
     common_ids: tuple[int, ...]
     target_id: int | None
     pair_id: int | None
-
-
-_MANTISSA_BITS = {"float32": 23, "float16": 10, "bfloat16": 7}
-_LOGIT_EXPONENT = 4
-_FLOAT32_LIMIT = 1e-4
-
-
-def near_tie_limit(dtype: str | None) -> float | None:
-    """The largest difference of two log-probabilities, in nats, that rounding in ``dtype`` may turn over.
-
-    Two units in the last place of a logit between 16 and 32, where the largest logits of language models lie. In
-    float32 the order of summation matters more than the last place, so the limit is 1e-4 there. ``None`` for a dtype
-    that is not known.
-    """
-    bits = _MANTISSA_BITS.get(dtype or "")
-    return None if bits is None else max(2.0 ** (1 + _LOGIT_EXPONENT - bits), _FLOAT32_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)

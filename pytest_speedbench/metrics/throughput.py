@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -50,8 +50,20 @@ class Throughput:
 
 
 def throughput(run: Run) -> Throughput:
-    """Throughput of a whole run."""
-    return throughput_of(run.conversations, accelerators(run.engine))
+    """Throughput of a whole run; of one that was not timed only the numbers of tokens are known."""
+    measured = throughput_of(run.conversations, accelerators(run.engine))
+    if run.engine.timed:
+        return measured
+    return replace(
+        measured,
+        duration_s=None,
+        output_tps=None,
+        output_tps_per_gpu=None,
+        user_tps=None,
+        e2e_s=None,
+        ttft_s=None,
+        step_time_s=None,
+    )
 
 
 def throughput_of(conversations: Iterable[Conversation], gpus: int | None) -> Throughput:

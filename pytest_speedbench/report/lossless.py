@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pytest_speedbench.metrics.lossless import Judged, near_tie_limit
+from pytest_speedbench.metrics.lossless import Judged
+from pytest_speedbench.numerics import near_tie_limit
 
 _CONTEXT_TOKENS = 24
 _LISTED = 6

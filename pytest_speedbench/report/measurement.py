@@ -69,6 +69,8 @@ def _notes(run: Run) -> Iterator[str]:
         yield CONTROL_WARNING
     if run.engine.templates_prompts:
         yield "the server rendered the prompts with a template of its own: which tokens the target read is not known."
+    if not run.engine.timed:
+        yield _replay_note(run)
     yield from run.split.notes
     fitted = [conversation for conversation in run.conversations if conversation.isl_tokens is not None]
     if fitted:
@@ -100,6 +102,15 @@ def _notes(run: Run) -> Iterator[str]:
             f"accepted tokens, the requests' records {total.verify_steps} and {total.accepted_tokens}: other requests "
             "ran at the same time, or some were aborted."
         )
+
+
+def _replay_note(run: Run) -> str:
+    args = run.engine.args
+    recorded = f"the outputs are those of {args.get('recorded_by')} in {args.get('dtype') or 'an unknown dtype'}"
+    ties, served = args.get("near_ties"), args.get("served_dtype")
+    if not isinstance(ties, float):
+        return f"{recorded}; how many of their tokens rounding may turn over is not known."
+    return f"{recorded}; rounding in {served} may turn over {ties:.2%} of their tokens, and what follows them."
 
 
 def figure_row(name: str, figures: AcceptanceFigures, output_tokens: int) -> FigureRow:

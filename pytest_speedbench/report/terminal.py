@@ -46,7 +46,9 @@ def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> l
     if entry.source is None:
         lines.append("  no acceptance: nothing was drafted or the engine reports none")
     else:
-        if entry.source != "engine":
+        if entry.source == "replay":
+            lines.append("  replayed on stored outputs, not decoded: neither speed nor what batching does is seen")
+        elif entry.source != "engine":
             lines.append(f"  acceptance from {entry.source}, not from the engine's own per-request record")
         lines.append(render(_figures(entry), width=width, colour=colour))
     return [*lines, f"  {speed_line(entry)}", *(f"  note: {note}" for note in entry.notes)]

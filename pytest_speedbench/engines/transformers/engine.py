@@ -101,6 +101,17 @@ class TransformersEngine:
         read = self._decoder.prompt_as_read
         return await asyncio.get_running_loop().run_in_executor(self._worker, read, prompt_ids)
 
+    async def margins_nats(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[float, ...]:
+        """How sure the target was of every output token.
+
+        Raises:
+            EngineError: it is not started.
+        """
+        if self._worker is None or self._decoder is None:
+            raise EngineError("The transformers engine was asked before it was started.", "Start it first.")
+        margins = self._decoder.margins_nats
+        return await asyncio.get_running_loop().run_in_executor(self._worker, margins, prompt_ids, output_ids)
+
     async def stop(self) -> None:
         """Free the models and the worker thread."""
         worker, self._worker = self._worker, None

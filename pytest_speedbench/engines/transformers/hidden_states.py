@@ -30,9 +30,9 @@ class HiddenStateTap:
             for layer_id in self._layer_ids
         ]
 
-    def last(self) -> Tensor:
-        """The streams of the last pass side by side, [tokens, A·H], for a batch of one."""
-        return torch.cat([self._streams[layer_id][0] for layer_id in self._layer_ids], dim=-1)
+    def last(self, row: int = 0) -> Tensor:
+        """The streams of one sequence of the last pass's batch side by side, [tokens, A·H]."""
+        return torch.cat([self._streams[layer_id][row] for layer_id in self._layer_ids], dim=-1)
 
     def close(self) -> None:
         """Let go of the target."""

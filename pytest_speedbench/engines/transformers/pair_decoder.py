@@ -118,6 +118,16 @@ class PairDecoder:
             hook.remove()
         return passes[0]
 
+    def margins_nats(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[float, ...]:
+        """By how many nats the target preferred each output token to the best of the others."""
+        text = torch.tensor([prompt_ids + output_ids[:-1]], device=self._placement.device)
+        chosen = torch.tensor(output_ids, device=self._placement.device)[:, None]
+        with torch.inference_mode():
+            logits = self._target.model(input_ids=text, logits_to_keep=len(output_ids)).logits[0].float()
+        own = logits.gather(1, chosen)
+        others = logits.scatter(1, chosen, float("-inf")).amax(dim=1, keepdim=True)
+        return tuple((own - others)[:, 0].tolist())
+
     def close(self) -> None:
         """Let go of the models."""
         if self._drafter is not None:

@@ -53,6 +53,7 @@ class PlainInfo(msgspec.Struct, frozen=True):
     context_tokens: int
     eos_token_ids: tuple[int, ...]
     templates_prompts: bool
+    timed: bool = True
 
     @classmethod
     def of(cls, info: EngineInfo) -> PlainInfo:

@@ -11,6 +11,7 @@ from pytest_speedbench.errors import EngineError
 BUILT_IN = (
     "llamacpp",
     "openai",
+    "replay",
     "sglang",
     "sglang-serve",
     "transformers",

@@ -1,0 +1,197 @@
+"""Stored outputs of a target: what must be kept of a greedy run so that another drafter can be judged on it.
+
+A file holds a head of settings and hashes and one row per request. Token ids are little-endian integers of two bytes,
+or four where the vocabulary needs them; the whole is compressed, and its hash stands before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+import zlib
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from pytest_speedbench.errors import OutputsError
+
+MAGIC = b"pytest-speedbench outputs 1\n"
+SUFFIX = ".outputs"
+DEFAULT_OVERHANG = 16
+"""The longest draft that stored outputs can judge, unless told otherwise."""
+_MOST_BYTES = 4 << 30
+_SHORT_VOCABULARY = 1 << 16
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class OutputsHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the outputs are of.
+
+    Attributes:
+        pair: the pair that was measured.
+        target: its model, as the pair names it.
+        split: the split's name.
+        engine: the engine's name and version.
+        dtype: in which the target computed; ``None`` if the engine does not say.
+        vocab_size: of the target.
+        context_tokens: the longest sequence of the target on that engine.
+        overhang: tokens past the end that were asked for: the longest draft that can be judged.
+        date: when they were recorded, in ISO 8601.
+    """
+
+    pair: str
+    target: str
+    target_sha256: str
+    tokenizer_sha256: str
+    chat_template_sha256: str
+    split: str
+    split_sha256: str
+    max_output_tokens: Count
+    ignore_eos: bool
+    engine: str
+    engine_version: str
+    dtype: str | None
+    vocab_size: Count
+    context_tokens: Count
+    eos_token_ids: tuple[Count, ...]
+    overhang: Count
+    date: str
+
+
+class StoredOutput(msgspec.Struct, frozen=True):
+    """One request of the target: its prompt, its greedy output, and how it would have gone on.
+
+    Attributes:
+        prompt_ids: the rendered prompt.
+        output_ids: what was put out, the end-of-sequence token included.
+        overhang_ids: the target's greedy continuation past the end, which engines verify drafts against too; shorter
+            where the context ends.
+        stopped: whether an end-of-sequence token ended it.
+        margins_nats: how much more probable the target held each output token than the next best one; ``None`` if it
+            was not asked.
+    """
+
+    prompt_ids: tuple[int, ...]
+    output_ids: tuple[int, ...]
+    overhang_ids: tuple[int, ...]
+    stopped: bool
+    margins_nats: tuple[float, ...] | None = None
+
+    @property
+    def continued(self) -> tuple[int, ...]:
+        """The output and what follows it."""
+        return self.output_ids + self.overhang_ids
+
+
+class Outputs(msgspec.Struct, frozen=True):
+    """The stored outputs of one run."""
+
+    head: OutputsHead
+    rows: tuple[StoredOutput, ...]
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True):
+    prompt: bytes
+    output: bytes
+    overhang: bytes
+    stopped: bool
+    margins: bytes | None
+
+
+class _File(msgspec.Struct, frozen=True):
+    head: OutputsHead
+    rows: list[_Row]
+
+
+def write_outputs(path: Path, outputs: Outputs) -> None:
+    """Write the file whole or not at all."""
+    code = _code(outputs.head.vocab_size)
+    rows = [
+        _Row(
+            _pack(row.prompt_ids, code),
+            _pack(row.output_ids, code),
+            _pack(row.overhang_ids, code),
+            row.stopped,
+            None if row.margins_nats is None else _pack(row.margins_nats, "f"),
+        )
+        for row in outputs.rows
+    ]
+    body = zlib.compress(msgspec.msgpack.encode(_File(outputs.head, rows)), 9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
+        try:
+            draft.write(MAGIC + hashlib.sha256(body).digest() + body)
+            draft.close()
+            Path(draft.name).chmod(0o644)
+            Path(draft.name).replace(path)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+
+
+def read_outputs(path: Path, *, record_command: str) -> Outputs:
+    """Read and check a file of stored outputs. ``record_command`` is what the user runs to record it.
+
+    Raises:
+        OutputsError: missing, no such file, truncated or damaged.
+    """
+    remedy = f"Record it with: {record_command}"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise OutputsError(f"There are no stored outputs {path}.", remedy) from None
+    except OSError as error:
+        raise OutputsError(f"The stored outputs {path} cannot be read: {error.strerror}.", remedy) from None
+    if not data.startswith(MAGIC):
+        raise OutputsError(f"{path} is no file of stored outputs of this version.", remedy)
+    digest, body = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
+    if hashlib.sha256(body).digest() != digest:
+        raise OutputsError(f"The stored outputs {path} are truncated or damaged.", remedy)
+    try:
+        inflater = zlib.decompressobj()
+        read = msgspec.msgpack.decode(inflater.decompress(body, _MOST_BYTES), type=_File)
+        code = _code(read.head.vocab_size)
+        rows = tuple(_row(row, code, read.head.vocab_size) for row in read.rows)
+    except (zlib.error, msgspec.DecodeError, ValueError) as error:
+        raise OutputsError(f"The stored outputs {path} are damaged: {error}.", remedy) from error
+    return Outputs(read.head, rows)
+
+
+def _row(row: _Row, code: str, vocab_size: int) -> StoredOutput:
+    stored = StoredOutput(
+        tuple(_unpack(row.prompt, code)),
+        tuple(_unpack(row.output, code)),
+        tuple(_unpack(row.overhang, code)),
+        row.stopped,
+        None if row.margins is None else tuple(_unpack(row.margins, "f")),
+    )
+    ids = (*stored.prompt_ids, *stored.continued)
+    if not stored.prompt_ids or not stored.output_ids or max(ids) >= vocab_size:
+        raise ValueError("a request is empty or has ids outside the vocabulary")
+    if stored.margins_nats is not None and len(stored.margins_nats) != len(stored.output_ids):
+        raise ValueError("a request has margins for another number of tokens")
+    return stored
+
+
+def _code(vocab_size: int) -> str:
+    return "H" if vocab_size <= _SHORT_VOCABULARY else "I"
+
+
+def _pack(values: Sequence[float], code: str) -> bytes:
+    packed = array(code, values)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def _unpack(data: bytes, code: str) -> list[int]:
+    values = array(code)
+    values.frombytes(data)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values.tolist()

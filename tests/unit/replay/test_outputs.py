@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import hashlib
+import zlib
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_speedbench.errors import OutputsError
+from pytest_speedbench.outputs import MAGIC, Outputs, OutputsHead, StoredOutput, read_outputs, write_outputs
+
+HEAD = OutputsHead(
+    pair="p",
+    target="t",
+    target_sha256="1",
+    tokenizer_sha256="2",
+    chat_template_sha256="3",
+    split="mini",
+    split_sha256="4",
+    max_output_tokens=64,
+    ignore_eos=False,
+    engine="transformers",
+    engine_version="5",
+    dtype="float32",
+    vocab_size=100,
+    context_tokens=2048,
+    eos_token_ids=(3,),
+    overhang=16,
+    date="2026-11-23",
+)
+
+
+def rows(vocab_size: int) -> st.SearchStrategy[StoredOutput]:
+    ids = st.lists(st.integers(0, vocab_size - 1), min_size=1, max_size=20).map(tuple)
+
+    def with_margins(row: StoredOutput) -> st.SearchStrategy[StoredOutput]:
+        size = len(row.output_ids)
+        margins = st.none() | st.lists(st.floats(-1, 99, width=32), min_size=size, max_size=size).map(tuple)
+        return margins.map(lambda values: msgspec.structs.replace(row, margins_nats=values))
+
+    return st.builds(StoredOutput, ids, ids, ids, st.booleans()).flatmap(with_margins)
+
+
+@pytest.mark.parametrize("vocab_size", [100, 65_536, 65_537, 200_000])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_is_written_is_read(tmp_path: Path, vocab_size: int, data: st.DataObject) -> None:
+    head = msgspec.structs.replace(HEAD, vocab_size=vocab_size)
+    outputs = Outputs(head, tuple(data.draw(st.lists(rows(vocab_size), max_size=4))))
+    write_outputs(tmp_path / "a" / "mini.outputs", outputs)
+    assert read_outputs(tmp_path / "a" / "mini.outputs", record_command="record") == outputs
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["mini.outputs"]
+
+
+def test_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(OutputsError, match="There are no stored outputs") as caught:
+        read_outputs(tmp_path / "x.outputs", record_command="pytest --record")
+    assert "pytest --record" in str(caught.value)
+
+
+@pytest.mark.parametrize("cut", [0, 5, len(MAGIC), len(MAGIC) + 10, -1])
+def test_a_truncated_file_is_refused(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "mini.outputs"
+    write_outputs(path, Outputs(HEAD, (StoredOutput((1,), (2,), (), stopped=True),)))
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(OutputsError, match=r"truncated or damaged|no file of stored outputs"):
+        read_outputs(path, record_command="record")
+
+
+def forged(path: Path, rows: list[object], head: OutputsHead = HEAD) -> Path:
+    body = zlib.compress(msgspec.msgpack.encode({"head": head, "rows": rows}))
+    path.write_bytes(MAGIC + hashlib.sha256(body).digest() + body)
+    return path
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [b"", b"\1\0", b"", True, None],
+        [b"\1\0", b"", b"", True, None],
+        [b"\1\0", b"\1", b"", True, None],
+        [b"\1\0", b"\xff\xff", b"", True, None],
+        [b"\1\0", b"\1\0", b"", True, b"\0" * 8],
+        [b"\1\0", b"\1\0", b"", 7, None],
+        ["text"],
+    ],
+    ids=["no prompt", "no output", "half an id", "outside the vocabulary", "too many margins", "a number", "a text"],
+)
+def test_rows_that_cannot_be_are_refused(tmp_path: Path, row: list[object]) -> None:
+    with pytest.raises(OutputsError, match="are damaged"):
+        read_outputs(forged(tmp_path / "mini.outputs", [row]), record_command="record")
