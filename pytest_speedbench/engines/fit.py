@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from pytest_speedbench.config import DrafterMethod
-from pytest_speedbench.engines.checkpoints import Checkpoint
+from pytest_speedbench.config import DrafterMethod, Pair
+from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
 from pytest_speedbench.errors import EngineError
+
+
+def check_models(pair: Pair) -> None:
+    """Check that the pair's checkpoints exist and fit each other.
+
+    A hub id that is not in the local cache is not looked at: it is fetched when the engine starts.
+
+    Raises:
+        EngineError: with the way out.
+    """
+    target = open_checkpoint(pair.model, download=False)
+    if target is not None:
+        check_target(target)
+    if pair.drafter is None or pair.drafter.model is None:
+        return
+    drafter = open_checkpoint(pair.drafter.model, download=False)
+    if drafter is not None:
+        check_kind(drafter, pair.drafter.method)
+        check_heads(drafter, pair.drafter.method, pair.drafter.draft_length)
+        if target is not None:
+            check_fit(target, drafter, pair.drafter.method)
 
 
 def check_target(target: Checkpoint) -> None:

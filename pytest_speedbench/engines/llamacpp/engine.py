@@ -11,9 +11,9 @@ from pytest_speedbench.config import EngineArg, Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
 from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.http.behind import BehindHttp
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
 from pytest_speedbench.engines.http.endpoint import root_url
-from pytest_speedbench.engines.http.own_server import OwnServer
 from pytest_speedbench.engines.http.served import (
     check_draft_length,
     served_model,
@@ -43,7 +43,7 @@ from pytest_speedbench.engines.llamacpp.slots import save_slot
 from pytest_speedbench.errors import EngineError
 
 
-class LlamaCppEngine:
+class LlamaCppEngine(BehindHttp):
     """``llama-server`` behind HTTP. A server of ours is started and stopped; one at ``pair.endpoint`` is only asked.
 
     Times are taken when the bytes arrive at this process. The tokens of one verify step are one emission, though the
@@ -54,9 +54,7 @@ class LlamaCppEngine:
     """
 
     def __init__(self, pair: Pair) -> None:
-        self._pair = pair
-        self._client: ServerClient | None = None
-        self._server: OwnServer | None = None
+        super().__init__(pair)
         self._saved: TemporaryDirectory[str] | None = None
 
     async def start(self) -> EngineInfo:
@@ -127,21 +125,12 @@ class LlamaCppEngine:
 
     async def stop(self) -> None:
         """Close the connections, and stop the server if it is ours."""
-        client, self._client = self._client, None
-        server, self._server = self._server, None
         saved, self._saved = self._saved, None
         try:
-            if client is not None:
-                await client.close()
+            await super().stop()
         finally:
-            if server is not None:
-                await server.process.stop()
             if saved is not None:
                 saved.cleanup()
-
-    def output(self) -> str:
-        """What a server of ours printed last."""
-        return self._server.process.output() if self._server is not None else ""
 
     @property
     def _draft_length(self) -> int | None:
@@ -157,9 +146,6 @@ class LlamaCppEngine:
         if self._client is None:
             raise EngineError("The llamacpp engine was asked before it was started.", "Start it first.")
         return self._client
-
-    async def _explained(self, failure: ServerDownError) -> EngineError:
-        return failure if self._server is None else await self._server.explain(failure)
 
     async def _connect(
         self, url: str, key: str | None, checkpoint: Checkpoint, table: Mapping[str, EngineArg]

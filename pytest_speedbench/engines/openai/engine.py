@@ -11,6 +11,7 @@ from pytest_speedbench.config import EngineArg, Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.http.behind import BehindHttp
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
 from pytest_speedbench.engines.http.command import filled_in
 from pytest_speedbench.engines.http.endpoint import root_url
@@ -49,7 +50,7 @@ class _Connected:
     end_tokens: tuple[int, ...]
 
 
-class OpenAIEngine:
+class OpenAIEngine(BehindHttp):
     """A server behind HTTP. One of ours is started and stopped; one at ``pair.endpoint`` is only asked.
 
     Times are taken when the bytes arrive at this process.
@@ -69,12 +70,10 @@ class OpenAIEngine:
         settings: ServerSettings | None = None,
         launch: Callable[[], OwnServer] | None = None,
     ) -> None:
-        self._pair = pair
+        super().__init__(pair)
         self._name = name
         self._settings = settings if settings is not None else read_settings(pair)
         self._launch = launch if launch is not None else self._from_command
-        self._client: ServerClient | None = None
-        self._server: OwnServer | None = None
         self._connected: _Connected | None = None
 
     async def start(self) -> EngineInfo:
@@ -151,26 +150,12 @@ class OpenAIEngine:
     async def stop(self) -> None:
         """Close the connections, and stop the server if it is ours."""
         self._connected = None
-        client, self._client = self._client, None
-        server, self._server = self._server, None
-        try:
-            if client is not None:
-                await client.close()
-        finally:
-            if server is not None:
-                await server.process.stop()
-
-    def output(self) -> str:
-        """What a server of ours printed last."""
-        return self._server.process.output() if self._server is not None else ""
+        await super().stop()
 
     def _started(self) -> _Connected:
         if self._connected is None:
             raise EngineError(f"The {self._name} engine was asked before it was started.", "Start it first.")
         return self._connected
-
-    async def _explained(self, failure: ServerDownError) -> EngineError:
-        return failure if self._server is None else await self._server.explain(failure)
 
     def _from_command(self) -> OwnServer:
         port = free_port()

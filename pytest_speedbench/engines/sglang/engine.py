@@ -28,7 +28,8 @@ from pytest_speedbench.engines.sglang.arguments import engine_arguments
 from pytest_speedbench.engines.sglang.record import DraftShape, draft_shape
 from pytest_speedbench.engines.sglang.repeats import Repeats
 from pytest_speedbench.engines.sglang.resolved import concurrency, devices_used, resolved_arguments
-from pytest_speedbench.engines.sglang.steps import StepLog, by_step
+from pytest_speedbench.engines.sglang.steps import StepLog
+from pytest_speedbench.engines.steps import by_step
 from pytest_speedbench.errors import EngineError, closest
 
 _FORGET_S = 10.0

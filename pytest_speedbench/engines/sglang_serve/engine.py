@@ -12,9 +12,9 @@ from pytest_speedbench.config import EngineArg, Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.http.behind import BehindHttp
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError, error_message
 from pytest_speedbench.engines.http.endpoint import root_url
-from pytest_speedbench.engines.http.own_server import OwnServer
 from pytest_speedbench.engines.http.served import served_model, vocabulary_size
 from pytest_speedbench.engines.requests import check_vocabulary
 from pytest_speedbench.engines.sglang.answers import (
@@ -38,7 +38,7 @@ _FORGET = "/flush_cache?timeout=10"
 _DONE = b"[DONE]"
 
 
-class SglangServeEngine:
+class SglangServeEngine(BehindHttp):
     """SGLang behind HTTP. A server of ours is started and stopped; one at ``pair.endpoint`` is only asked.
 
     Times are taken when the bytes arrive at this process.
@@ -48,9 +48,7 @@ class SglangServeEngine:
     """
 
     def __init__(self, pair: Pair) -> None:
-        self._pair = pair
-        self._client: ServerClient | None = None
-        self._server: OwnServer | None = None
+        super().__init__(pair)
         self._shape: DraftShape | None = None
         self._vocab_size = 0
         self._repeats: Repeats | None = None
@@ -119,28 +117,10 @@ class SglangServeEngine:
         """
         return read_prompt(await self._ask(prompt_ids, logprob_start_len=0))
 
-    async def stop(self) -> None:
-        """Close the connections, and stop the server if it is ours."""
-        client, self._client = self._client, None
-        server, self._server = self._server, None
-        try:
-            if client is not None:
-                await client.close()
-        finally:
-            if server is not None:
-                await server.process.stop()
-
-    def output(self) -> str:
-        """What a server of ours printed last."""
-        return self._server.process.output() if self._server is not None else ""
-
     def _started(self) -> ServerClient:
         if self._client is None:
             raise EngineError("The sglang-serve engine was asked before it was started.", "Start it first.")
         return self._client
-
-    async def _explained(self, failure: ServerDownError) -> EngineError:
-        return failure if self._server is None else await self._server.explain(failure)
 
     async def _ask(self, prompt_ids: tuple[int, ...], **logprobs: Any) -> Mapping[str, Any]:
         body = await self._started().post(_GENERATE, question(prompt_ids, **logprobs))

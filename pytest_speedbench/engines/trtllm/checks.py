@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pytest_speedbench.config import Pair
-from pytest_speedbench.engines.checkpoints import open_checkpoint
-from pytest_speedbench.engines.fit import check_fit, check_heads, check_kind, check_target
+from pytest_speedbench.engines.fit import check_models
 from pytest_speedbench.engines.trtllm.arguments import check_arguments
 from pytest_speedbench.engines.trtllm.versions import trtllm_version
 
@@ -20,22 +19,3 @@ def check_pair(pair: Pair) -> None:
     trtllm_version(pair.python)
     check_arguments(pair)
     check_models(pair)
-
-
-def check_models(pair: Pair) -> None:
-    """Check that the checkpoints exist and fit each other.
-
-    Raises:
-        EngineError: with the way out.
-    """
-    target = open_checkpoint(pair.model, download=False)
-    if target is not None:
-        check_target(target)
-    if pair.drafter is None or pair.drafter.model is None:
-        return
-    drafter = open_checkpoint(pair.drafter.model, download=False)
-    if drafter is not None:
-        check_kind(drafter, pair.drafter.method)
-        check_heads(drafter, pair.drafter.method, pair.drafter.draft_length)
-        if target is not None:
-            check_fit(target, drafter, pair.drafter.method)

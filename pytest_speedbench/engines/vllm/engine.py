@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import time
-from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, cast
 
@@ -30,6 +28,7 @@ from pytest_speedbench.engines.base import (
     SpeculationCounters,
 )
 from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.steps import by_step
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
 from pytest_speedbench.engines.vllm.counters import speculation_counters
 from pytest_speedbench.engines.vllm.record import acceptance_record
@@ -79,7 +78,7 @@ class VllmEngine:
         try:
             prompt: Any = {"prompt_token_ids": list(request.prompt_ids)}
             async for output in llm.generate(prompt, _sampling_params(request.sampling), request_id):
-                for emission in _by_step(tuple(output.outputs[0].token_ids), steps):
+                for emission in by_step(tuple(output.outputs[0].token_ids), steps):
                     emitted.append(len(emission.token_ids))
                     yield emission
                 final = output
@@ -165,18 +164,6 @@ def routed_experts(array: Any) -> RoutedExperts | None:
         return None
     tokens, layers, experts = array.shape
     return RoutedExperts((tokens, layers, experts), array.astype("<u2").tobytes())
-
-
-def _by_step(token_ids: tuple[int, ...], steps: deque[tuple[float, int]]) -> list[Emission]:
-    """Cut an output, which may hold several steps, into the steps it came from."""
-    emissions: list[Emission] = []
-    while token_ids and steps and steps[0][1] <= len(token_ids):
-        at_s, tokens = steps.popleft()
-        emissions.append(Emission(token_ids[:tokens], at_s))
-        token_ids = token_ids[tokens:]
-    if token_ids:
-        emissions.append(Emission(token_ids, time.perf_counter()))
-    return emissions
 
 
 def _sampling_params(sampling: Sampling) -> SamplingParams:

@@ -10,9 +10,9 @@ from pytest_speedbench.config import EngineArg, Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.devices import cpu_name
+from pytest_speedbench.engines.http.behind import BehindHttp
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
 from pytest_speedbench.engines.http.endpoint import root_url
-from pytest_speedbench.engines.http.own_server import OwnServer
 from pytest_speedbench.engines.http.served import (
     ServedModel,
     check_draft_length,
@@ -33,7 +33,7 @@ from pytest_speedbench.engines.vllm_serve.prometheus import Metrics
 from pytest_speedbench.errors import EngineError
 
 
-class VllmServeEngine:
+class VllmServeEngine(BehindHttp):
     """vLLM behind HTTP. A server of ours is started and stopped; one at ``pair.endpoint`` is only asked.
 
     Times are taken when the bytes arrive at this process.
@@ -43,9 +43,7 @@ class VllmServeEngine:
     """
 
     def __init__(self, pair: Pair) -> None:
-        self._pair = pair
-        self._client: ServerClient | None = None
-        self._server: OwnServer | None = None
+        super().__init__(pair)
         self._model: ServedModel | None = None
 
     async def start(self) -> EngineInfo:
@@ -114,21 +112,6 @@ class VllmServeEngine:
         client, model = self._started()
         return prompt_in(await client.post(PATH, ranking_request(model.name, prompt_ids, 1)))
 
-    async def stop(self) -> None:
-        """Close the connections, and stop the server if it is ours."""
-        client, self._client = self._client, None
-        server, self._server = self._server, None
-        try:
-            if client is not None:
-                await client.close()
-        finally:
-            if server is not None:
-                await server.process.stop()
-
-    def output(self) -> str:
-        """What a server of ours printed last."""
-        return self._server.process.output() if self._server is not None else ""
-
     @property
     def _draft_length(self) -> int | None:
         return self._pair.drafter.draft_length if self._pair.drafter is not None else None
@@ -137,9 +120,6 @@ class VllmServeEngine:
         if self._client is None or self._model is None:
             raise EngineError("The vllm-serve engine was asked before it was started.", "Start it first.")
         return self._client, self._model
-
-    async def _explained(self, failure: ServerDownError) -> EngineError:
-        return failure if self._server is None else await self._server.explain(failure)
 
     async def _connect(self, url: str, key: str | None, wanted: str, arguments: Mapping[str, Any]) -> EngineInfo:
         client = self._client = ServerClient(url, key, kind="vLLM", key_variable=KEY_VARIABLE)
