@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pytest_speedbench.errors import EngineError
@@ -47,21 +50,62 @@ def installed(python: str, distributions: tuple[str, ...]) -> Mapping[str, str]:
     return versions
 
 
-def check_hosts_us(found: Mapping[str, str], python: str | None, engine: str) -> None:
-    """Refuse an interpreter that lacks this package and so cannot host an engine of ours.
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """The versions of an engine's package that an adapter was written against.
 
-    Args:
-        found: as from :func:`installed`.
-        python: that interpreter, ``None`` for this one.
-        engine: what is to be hosted, in words such as "vLLM".
-
-    Raises:
-        EngineError: with the way out.
+    Attributes:
+        engine: in words such as "vLLM".
+        distributions: names under which it is installed, the usual one first.
+        oldest: the first of the versions, as many numbers as count.
+        newest: the last one, inclusive.
     """
-    if _US not in found:
-        raise EngineError(
-            f"{_US} is not installed{at(python)}.", f"Install it beside {engine}: pip install pytest-speedbench."
-        )
+
+    engine: str
+    distributions: tuple[str, ...]
+    oldest: tuple[int, ...]
+    newest: tuple[int, ...]
+
+    def version(self, python: str | None) -> tuple[int, ...]:
+        """The version that the interpreter ``python`` (``None``: this one) would import.
+
+        Raises:
+            EngineError: the interpreter does not run, lacks the package, or has a version that is not supported.
+        """
+        found = installed(python or sys.executable, self.distributions)
+        text = next((found[name] for name in self.distributions if name in found), None)
+        if text is None:
+            raise EngineError(
+                f"{self.engine} is not installed{at(python)}.",
+                "Install it there, or name the interpreter that has it with --speedbench-python.",
+            )
+        remedy = f"Install a version from {dotted(self.oldest)} to {dotted(self.newest)}."
+        release = re.match(r"\d+(?:\.\d+)*", text)
+        numbers = tuple(map(int, release.group().split("."))) if release else ()
+        if len(numbers) < len(self.oldest):
+            raise EngineError(f"The installed {self.engine}{at(python)} has the version {text!r}.", remedy)
+        version = numbers[: len(self.oldest)]
+        if not self.oldest <= version <= self.newest:
+            raise EngineError(
+                f"{self.engine} {text} is installed{at(python)}, which this adapter does not know.", remedy
+            )
+        return version
+
+    def check_hosts_us(self, python: str | None) -> None:
+        """Refuse an interpreter that lacks this package and so cannot host an engine of ours.
+
+        Raises:
+            EngineError: with the way out.
+        """
+        if _US not in installed(python or sys.executable, self.distributions):
+            raise EngineError(
+                f"{_US} is not installed{at(python)}.", f"Install it beside {self.engine}: pip install {_US}."
+            )
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """A version as people write it."""
+    return ".".join(map(str, version))
 
 
 def at(python: str | None) -> str:

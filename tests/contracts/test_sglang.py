@@ -8,7 +8,6 @@ import pytest
 
 from pytest_speedbench.config import Drafter, Pair, Sampling
 from pytest_speedbench.engines.base import Request
-from pytest_speedbench.engines.sglang import versions
 from pytest_speedbench.engines.sglang.answers import (
     StreamedAnswer,
     question,
@@ -19,6 +18,7 @@ from pytest_speedbench.engines.sglang.answers import (
 from pytest_speedbench.engines.sglang.arguments import ALGORITHMS, check_arguments, engine_arguments
 from pytest_speedbench.engines.sglang.record import DraftShape, draft_shape
 from pytest_speedbench.engines.sglang.resolved import concurrency, devices_used
+from pytest_speedbench.engines.sglang.versions import SGLANG
 from pytest_speedbench.errors import EngineError
 from tests.contracts.contract import load
 
@@ -79,7 +79,7 @@ def pair(drafter: str | None, **args: Any) -> Pair:
 
 
 def test_the_facts_are_on_the_versions_that_the_adapter_claims() -> None:
-    first, last = versions.OLDEST[2], versions.NEWEST[2]
+    first, last = SGLANG.oldest[2], SGLANG.newest[2]
     assert list(CONTRACT.versions) == [f"0.5.{patch}" for patch in range(first, last + 1)]
 
 

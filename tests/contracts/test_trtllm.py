@@ -13,7 +13,8 @@ import pytest
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
 from pytest_speedbench.config import Pair, Sampling
 from pytest_speedbench.engines.base import EngineInfo, Request, SpeculationCounters
-from pytest_speedbench.engines.trtllm import counters, versions
+from pytest_speedbench.engines.trtllm import counters
+from pytest_speedbench.engines.trtllm.versions import TENSORRT_LLM
 from pytest_speedbench.errors import EngineError
 from tests.contracts.contract import load
 from tests.contracts.trtllm_stand_in import HEAD, MEDUSA, PROMPT, StandIn, ask, greedy, ids, pair, run, stand_in
@@ -32,7 +33,7 @@ def _there(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> I
 
 
 def test_the_facts_are_on_the_versions_that_the_adapter_claims() -> None:
-    claimed = [f"{versions.OLDEST[0]}.{minor}" for minor in range(versions.OLDEST[1], versions.NEWEST[1] + 1)]
+    claimed = [f"{TENSORRT_LLM.oldest[0]}.{n}" for n in range(TENSORRT_LLM.oldest[1], TENSORRT_LLM.newest[1] + 1)]
     assert list(CONTRACT.versions) == claimed
 
 

@@ -14,10 +14,11 @@ import pytest
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
 from pytest_speedbench.config import Drafter, EngineArg, Pair, Sampling
+from pytest_speedbench.engines import installed as packages
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, ReadsBack, Request
 from pytest_speedbench.engines.openai.payload import Choice
 from pytest_speedbench.engines.registry import engine_factory
-from pytest_speedbench.engines.trtllm import gpu, versions
+from pytest_speedbench.engines.trtllm import gpu
 from pytest_speedbench.engines.trtllm.speculation import CONFIGS, backend
 from pytest_speedbench.engines.trtllm_serve.command import server_arguments, write_arguments
 from pytest_speedbench.errors import EngineError
@@ -60,7 +61,7 @@ def _program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Program:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("FAKE_TRTLLM_SERVE_LOG", "")
     found = {"tensorrt_llm": "1.2.0", "pytest-speedbench": "1"}
-    monkeypatch.setattr(versions, "_installed", lambda python: found)
+    monkeypatch.setattr(packages, "installed", lambda *_: found)
     monkeypatch.setattr(gpu, "DRIVER_FILES", (tmp_path,))
     monkeypatch.setattr(gpu, "GPU_FOLDER", tmp_path / "gpus")
     (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import pytest
 
 from pytest_speedbench.config import Drafter, EngineArg, Pair, Sampling
+from pytest_speedbench.engines import installed as packages
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request
 from pytest_speedbench.engines.checkpoints import BUNDLED_FOLDER
-from pytest_speedbench.engines.trtllm import versions
 
 FAKES = Path(__file__).parent / "fakes"
 MEDUSA = Path(__file__).resolve().parents[1] / "data" / "medusa"
@@ -67,9 +67,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, variant: str) -> Iterator[StandIn]
     version = variant.removesuffix("+")
     monkeypatch.setenv("FAKE_TENSORRT_LLM", variant)
     monkeypatch.syspath_prepend(str(FAKES))
-    monkeypatch.setattr(
-        versions, "_installed", lambda python: {"tensorrt_llm": f"{version}.0", "pytest-speedbench": "1"}
-    )
+    found = {"tensorrt_llm": f"{version}.0", "pytest-speedbench": "1"}
+    monkeypatch.setattr(packages, "installed", lambda *_: found)
     _forget()
     try:
         package = importlib.import_module("tensorrt_llm")

@@ -7,7 +7,7 @@ from pytest_speedbench.engines.checkpoints import BUNDLED_PREFIX, open_checkpoin
 from pytest_speedbench.engines.fit import check_models
 from pytest_speedbench.engines.sglang.arguments import check_arguments
 from pytest_speedbench.engines.sglang.heads import layers_read
-from pytest_speedbench.engines.sglang.versions import check_version
+from pytest_speedbench.engines.sglang.versions import SGLANG
 
 
 def check_pair(pair: Pair) -> None:
@@ -18,7 +18,7 @@ def check_pair(pair: Pair) -> None:
     Raises:
         EngineError: with the way out.
     """
-    check_version(pair.python)
+    SGLANG.version(pair.python)
     check_arguments(pair)
     check_models(pair)
     if pair.drafter is None or pair.drafter.model is None or pair.drafter.method is not DrafterMethod.EAGLE3:

@@ -14,7 +14,7 @@ from pytest_speedbench.engines.trtllm.checks import check_pair
 from pytest_speedbench.engines.trtllm.failures import root_cause
 from pytest_speedbench.engines.trtllm.gpu import check_gpus
 from pytest_speedbench.engines.trtllm.mpi import check_one_reporter
-from pytest_speedbench.engines.trtllm.versions import check_hosts_us
+from pytest_speedbench.engines.trtllm.versions import TENSORRT_LLM
 from pytest_speedbench.engines.worker.client import WorkerEngine
 
 
@@ -26,7 +26,7 @@ def check(pair: Pair) -> None:
     """
     check_one_reporter(os.environ)
     check_pair(pair)
-    check_hosts_us(pair.python)
+    TENSORRT_LLM.check_hosts_us(pair.python)
     check_gpus(pair)
 
 

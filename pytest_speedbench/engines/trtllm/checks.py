@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.fit import check_models
 from pytest_speedbench.engines.trtllm.arguments import check_arguments
-from pytest_speedbench.engines.trtllm.versions import trtllm_version
+from pytest_speedbench.engines.trtllm.versions import TENSORRT_LLM
 
 
 def check_pair(pair: Pair) -> None:
@@ -16,6 +16,6 @@ def check_pair(pair: Pair) -> None:
     Raises:
         EngineError: with the way out.
     """
-    trtllm_version(pair.python)
+    TENSORRT_LLM.version(pair.python)
     check_arguments(pair)
     check_models(pair)

@@ -36,7 +36,7 @@ from pytest_speedbench.engines.trtllm.speculation import (
     tree_tokens,
     varies,
 )
-from pytest_speedbench.engines.trtllm.versions import trtllm_version
+from pytest_speedbench.engines.trtllm.versions import TENSORRT_LLM
 from pytest_speedbench.errors import EngineError, closest
 
 
@@ -62,7 +62,7 @@ class TrtllmEngine:
             EngineError: an argument that TensorRT-LLM does not know, or no GPU.
         """
         device = accelerator()
-        version = trtllm_version(None)
+        version = TENSORRT_LLM.version(None)
         arguments = engine_arguments(self._pair, version)
         pytorch = backend(self._pair) == PYTORCH
         _check_names(arguments, _argument_class(pytorch=pytorch))
@@ -138,7 +138,7 @@ class TrtllmEngine:
         if self._llm is None:
             raise EngineError("The trtllm engine was asked before it was started.", "Start it first.")
         if self._greedy_only:
-            check_sampling(request.sampling, trtllm_version(None))
+            check_sampling(request.sampling, TENSORRT_LLM.version(None))
         self._check_prompt(request)
         params = _sampling_params(request.sampling, self._eos)
         return self._llm.generate_async(list(request.prompt_ids), sampling_params=params, streaming=True)

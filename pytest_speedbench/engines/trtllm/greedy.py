@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_speedbench.config import Pair, Sampling
+from pytest_speedbench.engines.installed import dotted
 from pytest_speedbench.engines.trtllm.speculation import PYTORCH, backend, one_model
-from pytest_speedbench.engines.trtllm.versions import SAMPLES_SINCE, Version, dotted
+from pytest_speedbench.engines.trtllm.versions import SAMPLES_SINCE, Version
 from pytest_speedbench.errors import EngineError
 
 ALL_SAMPLING = "allow_advanced_sampling"

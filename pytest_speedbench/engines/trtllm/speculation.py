@@ -9,7 +9,8 @@ from typing import Any
 
 from pytest_speedbench.config import Drafter, DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import BUNDLED_PREFIX, Checkpoint, open_checkpoint
-from pytest_speedbench.engines.trtllm.versions import CHOOSES_LAYERS_SINCE, Version, dotted
+from pytest_speedbench.engines.installed import dotted
+from pytest_speedbench.engines.trtllm.versions import CHOOSES_LAYERS_SINCE, Version
 from pytest_speedbench.errors import EngineError
 
 PYTORCH = "pytorch"

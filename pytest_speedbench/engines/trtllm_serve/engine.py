@@ -18,7 +18,7 @@ from pytest_speedbench.engines.openai.settings import ServerSettings
 from pytest_speedbench.engines.trtllm.failures import root_cause
 from pytest_speedbench.engines.trtllm.gpu import gpu_name, gpus_needed
 from pytest_speedbench.engines.trtllm.greedy import check_sampling, greedy_only
-from pytest_speedbench.engines.trtllm.versions import Version, trtllm_version
+from pytest_speedbench.engines.trtllm.versions import TENSORRT_LLM, Version
 from pytest_speedbench.engines.trtllm_serve.command import (
     KEY_VARIABLE,
     server_arguments,
@@ -86,7 +86,7 @@ class TrtllmServeEngine(OpenAIEngine):
                 folder.cleanup()
 
     def _start_ours(self) -> OwnServer:
-        version = trtllm_version(self._pair.python)
+        version = TENSORRT_LLM.version(self._pair.python)
         self._arguments = server_arguments(self._pair, version)
         if greedy_only(self._pair, version, self._arguments.get("speculative_config", {})):
             self._greedy_only = version

@@ -6,7 +6,7 @@ from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
 from pytest_speedbench.engines.vllm.checks import check_pair
 from pytest_speedbench.engines.vllm.failures import root_cause
-from pytest_speedbench.engines.vllm.versions import check_hosts_us
+from pytest_speedbench.engines.vllm.versions import VLLM
 from pytest_speedbench.engines.worker.client import WorkerEngine
 
 
@@ -17,7 +17,7 @@ def check(pair: Pair) -> None:
         EngineError: with the way out.
     """
     check_pair(pair)
-    check_hosts_us(pair.python)
+    VLLM.check_hosts_us(pair.python)
 
 
 def create(pair: Pair) -> Engine:

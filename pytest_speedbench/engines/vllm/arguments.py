@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint
-from pytest_speedbench.engines.vllm.versions import PER_REQUEST_METRICS_SINCE, vllm_version
+from pytest_speedbench.engines.vllm.versions import PER_REQUEST_METRICS_SINCE, VLLM
 from pytest_speedbench.errors import EngineError
 
 _OURS = {
@@ -54,7 +54,7 @@ def engine_arguments(pair: Pair) -> dict[str, Any]:
     arguments["model"] = str(open_checkpoint(pair.model, download=True).folder)
     if pair.drafter is not None:
         arguments["speculative_config"] = _speculative_config(pair)
-        if vllm_version(pair.python) >= PER_REQUEST_METRICS_SINCE:
+        if VLLM.version(pair.python) >= PER_REQUEST_METRICS_SINCE:
             arguments.setdefault("per_request_spec_decode_metrics", "detailed")
     return arguments
 

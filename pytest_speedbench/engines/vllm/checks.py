@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.fit import check_models
 from pytest_speedbench.engines.vllm.arguments import check_arguments
-from pytest_speedbench.engines.vllm.versions import vllm_version
+from pytest_speedbench.engines.vllm.versions import VLLM
 
 
 def check_pair(pair: Pair) -> None:
@@ -16,6 +16,6 @@ def check_pair(pair: Pair) -> None:
     Raises:
         EngineError: with the way out.
     """
-    vllm_version(pair.python)
+    VLLM.version(pair.python)
     check_arguments(pair)
     check_models(pair)

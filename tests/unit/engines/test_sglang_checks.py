@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from pytest_speedbench.config import Drafter, EngineArg, Pair
+from pytest_speedbench.engines import installed as packages
 from pytest_speedbench.engines.checkpoints import BUNDLED_FOLDER, open_checkpoint
-from pytest_speedbench.engines.sglang import check, versions
+from pytest_speedbench.engines.sglang import check
 from pytest_speedbench.engines.sglang.arguments import engine_arguments
 from pytest_speedbench.engines.sglang.checks import check_pair
 from pytest_speedbench.engines.sglang.failures import root_cause
@@ -25,7 +26,8 @@ from pytest_speedbench.errors import EngineError
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, **found: str) -> None:
-    monkeypatch.setattr(versions, "_installed", lambda python: {n.replace("_", "-"): v for n, v in found.items()})
+    known = {name.replace("_", "-"): version for name, version in found.items()}
+    monkeypatch.setattr(packages, "installed", lambda *_: known)
 
 
 @pytest.fixture(name="sglang")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_speedbench.config import Drafter, EngineArg, Pair
-from pytest_speedbench.engines.trtllm import check, gpu, versions
+from pytest_speedbench.engines import installed as packages
+from pytest_speedbench.engines.trtllm import check, gpu
 from pytest_speedbench.engines.trtllm.arguments import check_arguments, engine_arguments
 from pytest_speedbench.engines.trtllm.checks import check_pair
 from pytest_speedbench.engines.trtllm.failures import root_cause
@@ -23,9 +24,8 @@ MEDUSA = Path(__file__).resolve().parents[2] / "data" / "medusa"
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, **found: str) -> None:
-    monkeypatch.setattr(
-        versions, "_installed", lambda python: {n.replace("speed", "-speed"): v for n, v in found.items()}
-    )
+    known = {name.replace("speed", "-speed"): version for name, version in found.items()}
+    monkeypatch.setattr(packages, "installed", lambda *_: known)
 
 
 @pytest.fixture(name="trtllm")

