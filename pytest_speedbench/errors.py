@@ -52,6 +52,10 @@ class EngineError(SpeedbenchError):
         return f"{text}\n\nThe engine's last output:\n{self.output}" if self.output else text
 
 
+class UnsupportedError(EngineError):
+    """What an engine says it cannot do, before it tries: no fault, and not to be mended."""
+
+
 class BaselineError(SpeedbenchError):
     """A stored baseline that is missing, damaged, of another schema version, or cannot be written."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pytest_speedbench.config import Pair, Sampling, Timeouts
@@ -63,7 +63,7 @@ class Subject:
 
     def __init__(self, pair: Pair, timeouts: Timeouts | None = None, factory: EngineFactory | None = None) -> None:
         self.pair = pair
-        self.alone = replace(pair, name=f"{pair.model} alone", drafter=None)
+        self.alone = pair.alone()
         self.timeouts = timeouts or Timeouts()
         self.log: list[Answer] = []
         self.stops: list[Stopped] = []
@@ -119,8 +119,8 @@ class Subject:
             AbsentError: the engine cannot decode without its drafter.
         """
         _ = self.draft_length
-        if self.pair.endpoint is not None:
-            raise AbsentError("a server that is running already cannot decode without its drafter")
+        if self.pair.server is not None:
+            raise AbsentError(f"{self.pair.server} cannot decode without its drafter")
         if self._loaded is None or self._loaded[0] != self.alone:
             try:
                 self._factory.check(self.alone)

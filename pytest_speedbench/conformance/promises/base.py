@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_speedbench.conformance.findings import AbsentError, BrokenPromiseError, Finding, NotAskedError, Outcome
 from pytest_speedbench.conformance.subject import Subject
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, UnsupportedError
 
 Check = Callable[[Subject], Awaitable[str]]
 """Returns one line of figures if the promise is kept; raises one of :mod:`..findings` if it is not."""
@@ -35,8 +35,8 @@ async def _outcome(promise: Promise, subject: Subject) -> tuple[Outcome, str]:
         return Outcome.KEPT, await promise.check(subject)
     except NotAskedError as why:
         return Outcome.SKIPPED, str(why)
-    except AbsentError as why:
-        return Outcome.ABSENT, str(why)
+    except (AbsentError, UnsupportedError) as why:
+        return Outcome.ABSENT, why.problem if isinstance(why, UnsupportedError) else str(why)
     except BrokenPromiseError as why:
         return Outcome.BROKEN, str(why)
     except EngineError as error:

@@ -34,7 +34,7 @@ from pytest_speedbench.engines.openai.settings import ServerSettings, read_setti
 from pytest_speedbench.engines.openai.tokenizer import TargetTokenizer
 from pytest_speedbench.engines.sglang.record import DraftShape
 from pytest_speedbench.engines.vllm.failures import root_cause
-from pytest_speedbench.errors import EngineError, SpeedbenchWarning
+from pytest_speedbench.errors import EngineError, SpeedbenchWarning, UnsupportedError
 
 _READY = (MODELS_PATH, "/health")
 
@@ -105,7 +105,7 @@ class OpenAIEngine(BehindHttp):
         answer = StreamedAnswer(request, dialect, tokenizer, there.end_tokens)
         prompt = _prompt(request, there.found)
         if request.sampling.ignore_eos and not dialect.sampling:
-            raise EngineError(
+            raise UnsupportedError(
                 "The server cannot be told to go on beyond an end-of-sequence token.",
                 "Measure without ignore_eos, or on another server.",
             )

@@ -33,7 +33,7 @@ from pytest_speedbench.engines.worker.messages import (
     read_at_client,
     send,
 )
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, UnsupportedError
 
 _HOST = "pytest_speedbench.engines.worker.host"
 _STOP_S = 10.0
@@ -186,6 +186,8 @@ class WorkerEngine:
         answer = await answers.get()
         if answer is None:
             raise await self._gone()
+        if isinstance(answer, Failed) and answer.unsupported:
+            raise UnsupportedError(answer.problem, answer.remedy)
         if isinstance(answer, Failed):
             raise EngineError(
                 f"The engine {self._pair.engine} failed: {self._cause(answer.problem, answer.remedy)}.",

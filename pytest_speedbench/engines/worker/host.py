@@ -42,7 +42,7 @@ from pytest_speedbench.engines.worker.messages import (
     read_at_host,
     send,
 )
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, UnsupportedError
 
 _POLL_S = 0.02
 _KILL_WAIT_S = 3.0
@@ -162,7 +162,7 @@ class _Host:
             send(self._writer, Finished(key, None))
             raise
         except EngineError as error:
-            send(self._writer, Failed(key, error.problem, error.remedy))
+            send(self._writer, Failed(key, error.problem, error.remedy, isinstance(error, UnsupportedError)))
         except Exception as error:  # as above
             send(self._writer, Failed(key, f"{type(error).__name__}: {error}", ""))
 

@@ -10,7 +10,7 @@ import msgspec
 from pytest_speedbench.config import Drafter, Pair, Sampling
 from pytest_speedbench.engines.base import EngineInfo, Finish, Request, SpeculationCounters
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised when a message changes; both sides must speak the same."""
 
 _LENGTH_BYTES = 4
@@ -167,11 +167,12 @@ class Reading(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """A request failed, or the engine itself where ``key`` is ``None``."""
+    """A request failed, or the engine itself where ``key`` is ``None``; ``unsupported`` if it was not even tried."""
 
     key: int | None
     problem: str
     remedy: str
+    unsupported: bool = False
 
 
 ToHost = Start | Generate | Cancel | AskCounters | AskNextTokens | AskReading | Stop

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pytest_speedbench.acceptance import AcceptanceRecord, VerifyStep
 from pytest_speedbench.config import Pair, Sampling
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, UnsupportedError
 from tests.unit.conformance.toy_engine import EOS, Decoding, Ids, Stream, ToyEngine, likely
 
 
@@ -67,6 +67,15 @@ class ArgmaxWhenSampling(ToyEngine):
     def choose(self, ids: Ids, sampling: Sampling, draws: random.Random, *, first: bool) -> int:
         greedy = sampling if first or self.pair.drafter is None else replace(sampling, temperature=0.0)
         return super().choose(ids, greedy, draws, first=first)
+
+
+class RefusesToSample(ToyEngine):
+    """Says that it decodes greedily only."""
+
+    def choose(self, ids: Ids, sampling: Sampling, draws: random.Random, *, first: bool) -> int:
+        if not sampling.greedy:
+            raise UnsupportedError("The toy does not sample.", "Measure at temperature 0.")
+        return super().choose(ids, sampling, draws, first=first)
 
 
 class RoundsTemperatures(ToyEngine):

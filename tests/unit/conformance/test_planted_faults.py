@@ -113,6 +113,13 @@ def test_emissions_that_are_no_steps_are_noticed_and_not_failed(kind: type[ToyEn
     assert words in findings["steps"].words
 
 
+def test_what_an_engine_says_it_cannot_do_is_absent() -> None:
+    findings = held(faulty.RefusesToSample)
+    assert names(findings, Outcome.BROKEN) == set()
+    assert names(findings, Outcome.ABSENT) == {"seeds", *SAMPLING}
+    assert findings["seeds"].words == "The toy does not sample."
+
+
 def test_without_a_drafter_what_needs_one_is_skipped() -> None:
     findings = held(ToyEngine, Pair("toy", "toy", "bundled:target"))
     assert names(findings, Outcome.SKIPPED) == {"counters", "records", "steps", "lossless", *SAMPLING}

@@ -18,7 +18,7 @@ import pytest
 from pytest_speedbench.config import Drafter, EngineArg, Pair, Sampling
 from pytest_speedbench.engines.base import CountsSpeculation, Emission, Finish, Prints, RanksTokens, Request
 from pytest_speedbench.engines.worker.client import WorkerEngine
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, UnsupportedError
 from tests.scripted_engine import ScriptedEngine
 
 T = TypeVar("T")
@@ -163,6 +163,14 @@ def test_an_engine_that_fails_in_the_middle_is_an_error(trouble: str) -> None:
     words = "ended with exit code 9 while it was needed" if trouble == "die" else "RuntimeError: lost the thread"
     with pytest.raises(EngineError, match=words):
         hosted(work, trouble=trouble)
+
+
+def test_what_an_engine_cannot_do_is_told_from_a_failure() -> None:
+    async def work(host: WorkerEngine) -> None:
+        await decode(host, request())
+
+    with pytest.raises(UnsupportedError, match="No engine can"):
+        hosted(work, trouble="not able to")
 
 
 @pytest.mark.parametrize("trouble", ["none", "never stop"])

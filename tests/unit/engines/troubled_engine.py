@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request, SpeculationCounters
-from pytest_speedbench.errors import EngineError
+from pytest_speedbench.errors import EngineError, UnsupportedError
 from tests.scripted_engine import ScriptedEngine
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -45,6 +45,8 @@ class TroubledEngine(ScriptedEngine):
         if self._trouble == "fall silent":
             yield Emission((1,), time.perf_counter())
             _block()
+        if self._trouble == "not able to":
+            raise UnsupportedError("No engine can.", "Do without.")
         if self._trouble == "raise later":
             raise RuntimeError("lost the thread")
         async for event in super().generate(request):
