@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_speedbench.baselines.fingerprint import AcceptanceKey
 from pytest_speedbench.baselines.published import read_published
-from pytest_speedbench.config import DrafterMethod, Pair, Sampling
+from pytest_speedbench.config import DEFAULT_DRAFT_LENGTH, Drafter, DrafterMethod, Pair, Sampling
 from pytest_speedbench.errors import ConfigError, NotLosslessError, RegressionError
 from pytest_speedbench.gate import GateResult, SequentialGate, compare, pair_up
 from pytest_speedbench.gate.speed import SpeedResult, compare_speed, for_speed
@@ -337,6 +337,27 @@ class Measurement:
 
         pair, dtype = self.run.pair.name, dtype_of(target)
         raise NotLosslessError(lossless_message(pair, judged, len(found), asked_prompts, dtype, text))
+
+    def replay(self, drafter: str) -> Measurement:
+        """What another drafter would have had accepted of the same prompts, judged on the outputs stored for this pair.
+
+        Args:
+            drafter: as on the command line, such as ``eagle3:/models/head``; its draft length is the pair's.
+
+        Raises:
+            ConfigError: the drafter cannot be read.
+            EngineError: it cannot be replayed or does not load.
+            OutputsError: nothing is stored, or something else than this measurement asked.
+        """
+        pair = self.run.pair
+        length = pair.drafter.draft_length if pair.drafter is not None else DEFAULT_DRAFT_LENGTH
+        candidate = replace(self.settings.pair, drafter=Drafter.parse(drafter, length))
+        settings = replace(self.settings, pair=candidate, mode="replay", update=False, record_outputs=False)
+        self._session.check(settings)
+        run = self._session.measure(settings)
+        measurement = Measurement(self._session, self._item, settings, run)
+        self._session.record(self._item, measurement_entry(self._item.nodeid, run, measurement.summary))
+        return measurement
 
     def speedup(self, rounds: int | None = None) -> Speedup:
         """How many times the Output TPS of the target alone this pair reaches, under the load of this measurement.

@@ -23,8 +23,8 @@ from pytest_speedbench.baselines import (
     outputs_path,
     write_baseline,
 )
+from pytest_speedbench.baselines.replaying import asked_pair
 from pytest_speedbench.config import Pair
-from pytest_speedbench.engines.replay.pairs import replayed
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning, VerdictError
 from pytest_speedbench.measure import Progress, Run, StopRule
 from pytest_speedbench.measure.asked import Splits
@@ -240,9 +240,7 @@ class SpeedbenchSession:
 
     def _asked_of(self, settings: Settings) -> Pair:
         """The pair as it is asked: its engine, or the outputs that are stored beside its baseline."""
-        if settings.mode == "decode":
-            return settings.pair
-        return replayed(settings.pair, self._outputs_path(settings))
+        return asked_pair(settings, self._whole(settings).name, self._config.rootpath)
 
     def _outputs_path(self, settings: Settings) -> Path:
         folder = self._config.rootpath / settings.baseline_dir

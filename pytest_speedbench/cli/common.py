@@ -26,22 +26,27 @@ _GATE_OPTIONS = (
     "sequential",
     "rounds",
     "conformance-report",
+    "record-outputs",
+    "mode",
 )
 
 
-def add_measurement_options(parser: argparse.ArgumentParser, *, without: Collection[str] = ()) -> None:
+def add_measurement_options(
+    parser: argparse.ArgumentParser, *, without: Collection[str] = (), also: Collection[str] = ()
+) -> None:
     """Add the plugin's options that say what is measured and how, without their ``speedbench-`` prefix.
 
     Args:
         parser: of one command.
         without: names of options that this command has in a form of its own.
+        also: names of options that other commands do not have.
     """
     group = parser.add_argument_group(
         "what is measured",
         "What is left out comes from SPEEDBENCH_… variables, then from [tool.speedbench] in ./pyproject.toml.",
     )
     for option in OPTIONS:
-        if option.name not in _GATE_OPTIONS and option.name not in without:
+        if option.name in also or (option.name not in _GATE_OPTIONS and option.name not in without):
             _add(group, option)
 
 
@@ -66,11 +71,11 @@ def add_json_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -
     parser.add_argument("--json", dest="json", type=Path, metavar="FILE", help="write all figures to FILE as JSON")
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
+def settings_of(arguments: argparse.Namespace, *, may_replay: bool = False) -> Settings:
     """The settings in force: the project in the current folder, the environment, the command line.
 
     Raises:
-        ConfigError: something in them cannot be used.
+        ConfigError: something in them cannot be used, or they ask for a replay of a command that decodes.
     """
     from pytest_speedbench.settings import (
         COMMAND_LINE,
@@ -83,7 +88,13 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
     project = read_project(read_project_file(Path("pyproject.toml")))
     given = {o.key: value for o in OPTIONS if (value := getattr(arguments, o.dest, None)) is not None}
-    return resolve(project, (read_environment(os.environ), read_layer(COMMAND_LINE, given)))
+    settings = resolve(project, (read_environment(os.environ), read_layer(COMMAND_LINE, given)))
+    if settings.mode == "replay" and not may_replay:
+        raise ConfigError(
+            "The mode is replay, and this command decodes.",
+            "Leave the mode out; speedbench replay judges a drafter on stored outputs.",
+        )
+    return settings
 
 
 def asked(settings: Settings) -> Split:

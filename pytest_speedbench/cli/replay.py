@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SpeedbenchError: baseline, outputs, drafter or engine cannot be used.
     """
+    arguments.speedbench_mode = "decode"  # what the project says of it is not for this command
     baseline, settings, pair = _chosen(arguments)
     policy = policy_of(settings, {prompt.category for prompt in baseline.prompts})
     replayed_run = _replayed(pair, settings, arguments.lengths)

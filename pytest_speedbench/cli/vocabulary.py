@@ -55,7 +55,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="accepted drop of a category's acceptance length, e.g. 2%% or 2%%,multilingual=5%% (default: 1%%)",
     )
     add_json_option(sweep)
-    add_measurement_options(parser, without=("endpoint", "command", "tolerance"))
+    add_measurement_options(parser, without=("endpoint", "command", "tolerance"), also=("baseline-dir", "mode"))
     parser.set_defaults(run=run)
 
 
@@ -65,13 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SpeedbenchError: settings, counts, pair or engine cannot be used, or the engine failed.
     """
-    settings = settings_of(arguments)
+    settings = settings_of(arguments, may_replay=True)
     check_writable(arguments.json)
     check_writable(arguments.save_counts)
     split = asked(settings)
 
     from dataclasses import replace
 
+    from pytest_speedbench.baselines.replaying import asked_pair
     from pytest_speedbench.engines.checkpoints import open_checkpoint
     from pytest_speedbench.gate import GatePolicy
     from pytest_speedbench.measure.runner import Runner
@@ -95,7 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
                 return runner.measure(pair, split, settings.sampling, settings.load, report, settings.timeouts)
 
         folder = arguments.heads or _scratch(stack)
-        result = sweep_vocabulary(measure, settings.pair, arguments.sizes, counts, folder, policy)
+        pair = asked_pair(settings, split.name)
+        result = sweep_vocabulary(measure, pair, arguments.sizes, counts, folder, policy)
     result = replace(result, notes=(*leaks, *result.notes))
     for line in vocabulary_lines(result, width=terminal_width(), colour=sys.stdout.isatty()):
         print(line)  # noqa: T201

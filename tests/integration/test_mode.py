@@ -85,3 +85,18 @@ def test_a_sampled_run_is_no_replay(pytester: pytest.Pytester) -> None:
     result = replay(pytester, "--speedbench-pair=tiny-eagle3", test=test)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*Stored outputs are greedy, and a sampled run is asked*"])
+
+
+def test_a_test_replays_another_drafter_on_what_it_measured(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_drafter="""
+            def test_it(speedbench):
+                decoded = speedbench.measure(prompts=11)
+                again, pruned = decoded.replay("eagle3:bundled:eagle3"), decoded.replay("eagle3:bundled:eagle3-pruned")
+                assert again.al_macro == decoded.al_macro
+                assert pruned.al_macro < decoded.al_macro
+                assert again.run.engine.name == "replay"
+        """
+    )
+    args = ("--speedbench-pair=tiny-eagle3", f"--speedbench-baseline-dir={BASELINES}")
+    pytester.runpytest_inprocess("-p", "no:randomly", *args).assert_outcomes(passed=1)

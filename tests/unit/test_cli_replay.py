@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,24 @@ def test_draft_lengths_come_of_one_pass(capsys: pytest.CaptureFixture[str]) -> N
     stored = load_baseline(BASELINES, "tiny-eagle3", "mini", record_command="").summary
     assert float(table["math"][1]) == round(stored.categories["math"].al_macro or 0, 3)
     assert float(table["math"][0]) < float(table["math"][1]) < float(table["math"][2])
+
+
+def test_a_vocabulary_sweep_replays_every_head(tmp_path: Path) -> None:
+    (tmp_path / "counts.txt").write_text("One and two make three. Add them up and divide by seven.\n" * 20)
+    words = ["vocabulary", "--mode=replay", "--pair=tiny-eagle3", "--sizes=20", "--counts=counts.txt"]
+    assert main([*words, f"--baseline-dir={BASELINES}", "--categories=math,qa", "--json=found.json"]) == 0
+    found = json.loads((tmp_path / "found.json").read_bytes())
+    assert found["engine"].startswith("replay ")
+    assert found["acceptance"]["20"]["al_macro"] < found["acceptance"][str(found["full_size"])]["al_macro"]
+
+
+def test_commands_that_decode_do_not_replay(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SPEEDBENCH_MODE", "replay")
+    assert main(["compare", "tiny-eagle3", "tiny-eagle3-pruned"]) == 4
+    assert "The mode is replay, and this command decodes." in capsys.readouterr().err
+    assert replay("--categories=math") == 0
 
 
 @pytest.mark.parametrize(
