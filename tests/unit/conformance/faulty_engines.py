@@ -209,8 +209,11 @@ class NeverTheSame(ToyEngine):
 
 
 class IgnoresSeeds(ToyEngine):
+    _choices = 0
+
     def choose(self, ids: Ids, sampling: Sampling, draws: random.Random, *, first: bool) -> int:  # noqa: ARG002
-        return super().choose(ids, sampling, random.Random(), first=first)
+        self._choices += 1
+        return super().choose(ids, sampling, random.Random(self._choices), first=first)
 
 
 class LossyDrafter(ToyEngine):
