@@ -97,7 +97,15 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert "Traceback" not in err
 
 
-@pytest.mark.usefixtures("hub")
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """A session in the background may ignore interrupts, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hub", "_interruptible")
 @pytest.mark.parametrize("whom", ["the command", "its group, as a terminal does"])
 def test_an_interruption_leaves_nothing_behind(tmp_path: Path, whom: str) -> None:
     waiting = f"import os, time; Path({str(tmp_path / 'pid')!r}).write_text(f'{{os.getpid()}} '); time.sleep(60)"
