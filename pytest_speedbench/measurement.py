@@ -193,18 +193,14 @@ class Speedbench:
         planned = self._session.asked(settings).counts()
         rule = SequentialGate(stored, planned, policy_of(settings, tolerance))
         run = self._session.measure_until(settings, rule)
-        measurement = self._recorded(settings, run)
+        measurement = Measurement.recorded(self._session, self._item, settings, run)
         check_comparable(stored.acceptance_key, run, name_of(stored))
         return measurement.record(rule.result(run), stored, [run])
 
     def _measure(self, settings: Settings, *, fresh: bool) -> Measurement:
         self._session.check(settings)
-        return self._recorded(settings, self._session.measure(settings, fresh=fresh))
-
-    def _recorded(self, settings: Settings, run: Run) -> Measurement:
-        measurement = Measurement(self._session, self._item, settings, run)
-        self._session.record(self._item, measurement_entry(self._item.nodeid, run, measurement.summary))
-        return measurement
+        run = self._session.measure(settings, fresh=fresh)
+        return Measurement.recorded(self._session, self._item, settings, run)
 
 
 class Measurement:
@@ -218,6 +214,13 @@ class Measurement:
         self.settings = settings
         self._session = session
         self._item = item
+
+    @classmethod
+    def recorded(cls, session: SpeedbenchSession, item: pytest.Item, settings: Settings, run: Run) -> Measurement:
+        """Of a run, its figures kept for the summary of the session."""
+        measurement = cls(session, item, settings, run)
+        session.record(item, measurement_entry(item.nodeid, run, measurement.summary))
+        return measurement
 
     @cached_property
     def summary(self) -> Summary:
@@ -354,10 +357,7 @@ class Measurement:
         candidate = replace(self.settings.pair, drafter=Drafter.parse(drafter, length))
         settings = replace(self.settings, pair=candidate, mode="replay", update=False, record_outputs=False)
         self._session.check(settings)
-        run = self._session.measure(settings)
-        measurement = Measurement(self._session, self._item, settings, run)
-        self._session.record(self._item, measurement_entry(self._item.nodeid, run, measurement.summary))
-        return measurement
+        return Measurement.recorded(self._session, self._item, settings, self._session.measure(settings))
 
     def speedup(self, rounds: int | None = None) -> Speedup:
         """How many times the Output TPS of the target alone this pair reaches, under the load of this measurement.

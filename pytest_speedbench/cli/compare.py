@@ -85,24 +85,40 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments, stored, to_measure)
     policy = _policy(arguments, stored[1])
 
-    from pytest_speedbench.report.comparison import side_lines, verdict_lines
-
     measured = iter(_measured(to_measure))
     before, after = (next(measured) if side is None else side for side in stored)
-    result, message = judged(before, after, policy, unpaired=arguments.unpaired)
-    width, colour = terminal_width(default=160), sys.stdout.isatty()
-    for side in (before, after):
-        for line in (*side_lines(side, width=width, colour=colour), ""):
-            print(line)  # noqa: T201
-    for line in verdict_lines(arguments.candidate, result, message, width=width, colour=colour):
-        print(line)  # noqa: T201
-    failed = result.failed
+    failed = print_judged(before, after, arguments.candidate, policy, unpaired=arguments.unpaired)
     if arguments.speed:
         speed = _speed(to_measure[0], to_measure[1], policy)
         failed = failed or speed.failed
         for line in ("", *_speed_lines(arguments.candidate, speed)):
             print(line)  # noqa: T201
     return EXIT_FAILED if failed else 0
+
+
+def print_judged(
+    reference: Run | Baseline | PublishedFigures,
+    candidate: Run | Baseline | PublishedFigures,
+    name: str,
+    policy: GatePolicy,
+    *,
+    unpaired: bool = False,
+) -> bool:
+    """Compare, and print both sides and the verdicts on the candidate, called ``name``; whether it failed.
+
+    Raises:
+        BaselineError: the two sides are not comparable.
+    """
+    from pytest_speedbench.report.comparison import side_lines, verdict_lines
+
+    result, message = judged(reference, candidate, policy, unpaired=unpaired)
+    width, colour = terminal_width(default=160), sys.stdout.isatty()
+    for side in (reference, candidate):
+        for line in (*side_lines(side, width=width, colour=colour), ""):
+            print(line)  # noqa: T201
+    for line in verdict_lines(name, result, message, width=width, colour=colour):
+        print(line)  # noqa: T201
+    return result.failed
 
 
 def judged(

@@ -16,7 +16,7 @@ from pytest_speedbench.cli.common import (
     terminal_width,
     to_stderr,
 )
-from pytest_speedbench.cli.compare import judged
+from pytest_speedbench.cli.compare import print_judged
 from pytest_speedbench.cli.draft_length import counts
 from pytest_speedbench.cli.gating import is_file, policy_of, settings_of_pair, stored_baseline
 from pytest_speedbench.errors import ConfigError
@@ -56,7 +56,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--confirm", type=int, metavar="N", help="decode N prompts too, spread evenly over the categories"
     )
     add_gate_options(parser)
-    add_measurement_options(parser, without=("pair", "model", "split", "mode", "record-outputs"))
+    add_measurement_options(parser, without=("pair", "model", "split"))
     parser.set_defaults(run=run)
 
 
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     baseline, settings, pair = _chosen(arguments)
     policy = policy_of(settings, {prompt.category for prompt in baseline.prompts})
     replayed_run = _replayed(pair, settings, arguments.lengths)
-    failed = _judge(baseline, replayed_run, policy)
+    failed = print_judged(baseline, replayed_run, pair.name, policy)
     if failed or arguments.confirm is None:
         return EXIT_FAILED if failed else 0
     return EXIT_FAILED if _confirm(arguments.confirm, settings, replayed_run, policy) else 0
@@ -123,20 +123,6 @@ def _measured(runner: Runner, pair: Pair, settings: Settings) -> Run:
     return measured
 
 
-def _judge(reference: Run | Baseline, candidate: Run, policy: GatePolicy) -> bool:
-    """Compare and print; whether the candidate failed."""
-    from pytest_speedbench.report.comparison import side_lines, verdict_lines
-
-    result, message = judged(reference, candidate, policy, unpaired=False)
-    width, colour = terminal_width(default=160), sys.stdout.isatty()
-    for side in (reference, candidate):
-        for line in (*side_lines(side, width=width, colour=colour), ""):
-            print(line)  # noqa: T201
-    for line in verdict_lines(candidate.pair.name, result, message, width=width, colour=colour):
-        print(line)  # noqa: T201
-    return result.failed
-
-
 def _confirm(prompts: int, settings: Settings, replayed_run: Run, policy: GatePolicy) -> bool:
     """Decode a part and compare it with its replay; whether it contradicts."""
     from dataclasses import replace
@@ -163,4 +149,4 @@ def _confirm(prompts: int, settings: Settings, replayed_run: Run, policy: GatePo
         f"\ndecoded by {decoded.engine.name} {decoded.engine.version}: of {len(ids)} prompts {outputs} have the stored "
         f"output and {counts} the replayed counts"
     )
-    return _judge(same, decoded, policy)
+    return print_judged(same, decoded, decoded.pair.name, policy)

@@ -156,14 +156,15 @@ class Runner:
         conversations, counters = self._asked(conversations_and_counters())
         if counters is None and pair.drafter is not None:
             conversations = with_stream_records(conversations, pair.drafter.draft_length)
+        models = _models(pair, info)
         if keep_outputs is not None and witness is not None:
             rows = self._asked(stored_outputs(engine, info, witness.seen, overhang, load.concurrency))
-            keep_outputs(outputs_of(pair, info, model_identity(pair), split, sampling, overhang, rows))
+            keep_outputs(outputs_of(pair, info, models, split, sampling, overhang, rows))
         places = {prompt.question_id: place for place, prompt in enumerate(split.prompts)}
         return Run(
             pair=pair,
             engine=info,
-            models=_models(pair, info),
+            models=models,
             split=SplitIdentity.of(split),
             sampling=sampling,
             load=load,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
 from pytest_speedbench.engines.http.own_server import OwnServer
@@ -21,6 +24,19 @@ class BehindHttp:
         self._pair = pair
         self._client: ServerClient | None = None
         self._server: OwnServer | None = None
+
+    @asynccontextmanager
+    async def _starting(self) -> AsyncGenerator[None, None]:
+        """Around a start: one that fails is stopped, and a server of ours that went down is asked for the cause."""
+        try:
+            yield
+        except ServerDownError as failure:
+            explained = await self._explained(failure)
+            await self.stop()
+            raise explained from failure
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Close the connections, and stop the server if it is ours."""

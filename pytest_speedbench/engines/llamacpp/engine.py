@@ -64,19 +64,12 @@ class LlamaCppEngine(BehindHttp):
             EngineError: it does not start, does not answer, or serves something else.
         """
         checkpoint = open_checkpoint(self._pair.model, download=True)
-        try:
+        async with self._starting():
             if self._pair.endpoint is not None:
                 return await self._connect(root_url(self._pair.endpoint, KEY_VARIABLE), endpoint_key(), checkpoint, {})
             table = arguments(self._pair, checkpoint) if self._pair.command is None else {}
             self._server = start_server(self._pair, table, self._slots_folder())
             return await self._connect(self._server.url, own_key(), checkpoint, table)
-        except ServerDownError as failure:
-            explained = await self._explained(failure)
-            await self.stop()
-            raise explained from failure
-        except BaseException:
-            await self.stop()
-            raise
 
     async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
         """Have one request decoded: an emission for every decode step.

@@ -82,17 +82,10 @@ class OpenAIEngine(BehindHttp):
         Raises:
             EngineError: it does not start, does not answer, serves something else, or cannot be asked with token ids.
         """
-        try:
+        async with self._starting():
             if self._pair.endpoint is None:
                 self._server = self._launch()
             return await self._connect()
-        except ServerDownError as failure:
-            explained = await self._explained(failure)
-            await self.stop()
-            raise explained from failure
-        except BaseException:
-            await self.stop()
-            raise
 
     async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
         """Have one request decoded: an emission for every chunk that arrives, or all at the end if only text arrives.
