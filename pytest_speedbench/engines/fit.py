@@ -69,6 +69,8 @@ def check_kind(drafter: Checkpoint, method: DrafterMethod) -> None:
             "An EAGLE-3 head has the architecture LlamaForCausalLMEagle3 or a draft_vocab_size; a language model is "
             "draft_model:MODEL.",
         )
+    if method is DrafterMethod.EAGLE and drafter.is_eagle3_head:
+        raise EngineError(f"The drafter {drafter.reference!r} is an EAGLE-3 head.", "Use eagle3:MODEL for it.")
     if method is DrafterMethod.DRAFT_MODEL:
         if drafter.is_eagle3_head:
             raise EngineError(f"The draft model {drafter.reference!r} is an EAGLE-3 head.", "Use eagle3:MODEL for it.")
@@ -103,7 +105,7 @@ def check_fit(target: Checkpoint, drafter: Checkpoint, method: DrafterMethod) ->
             f"of {theirs}.",
             "Give a drafter that was made for this target.",
         )
-    if method is DrafterMethod.EAGLE3:
+    if method in (DrafterMethod.EAGLE, DrafterMethod.EAGLE3):
         width, needed = target.size("hidden_size"), drafter.size("target_hidden_size") or drafter.size("hidden_size")
         if None not in (width, needed) and width != needed:
             raise EngineError(

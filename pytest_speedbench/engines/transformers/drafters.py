@@ -12,7 +12,6 @@ from typing import Any
 
 from transformers import AutoModel
 from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
-from transformers.modeling_layers import MtpModel
 
 from pytest_speedbench.config import Drafter, DrafterMethod, EngineArg
 from pytest_speedbench.engines.checkpoints import Checkpoint
@@ -23,11 +22,16 @@ from pytest_speedbench.engines.transformers.hidden_states import HiddenStateTap
 from pytest_speedbench.engines.transformers.loading import (
     LoadedModel,
     Placement,
+    TargetFrame,
     load_language_model,
     without_progress_bars,
 )
 from pytest_speedbench.engines.transformers.options import TransformersOptions
-from pytest_speedbench.engines.transformers.own_generators import DFlashCandidates, MtpCandidates
+from pytest_speedbench.engines.transformers.own_generators import (
+    DFlashCandidates,
+    MtpCandidates,
+    load_mtp_layers,
+)
 from pytest_speedbench.errors import EngineError
 
 
@@ -104,7 +108,7 @@ def _draft_model(
 
 
 def _eagle3(checkpoint: Checkpoint, target: LoadedModel, draft_length: int) -> LoadedDrafter:
-    loaded = load_eagle3_head(checkpoint, target.model, target.context_tokens + draft_length)
+    loaded = load_eagle3_head(checkpoint, TargetFrame.of(target.model), target.context_tokens + draft_length)
     tap = HiddenStateTap(target.model.get_decoder(), loaded.layer_ids)
     return LoadedDrafter(
         lambda config: Eagle3Candidates(loaded.head, tap, draft_length, config.max_length),
@@ -117,14 +121,7 @@ def _eagle3(checkpoint: Checkpoint, target: LoadedModel, draft_length: int) -> L
 
 
 def _mtp(target: Any) -> LoadedDrafter:
-    try:
-        with without_progress_bars():
-            layers = MtpModel.from_pretrained(target, device_map={"": target.device})
-    except Exception as error:
-        raise EngineError(
-            f"The multi-token-prediction layers of the target do not load: {type(error).__name__}: {error}",
-            "Give a target checkpoint that has them.",
-        ) from error
+    layers = load_mtp_layers(target)
     return LoadedDrafter(lambda _: MtpCandidates(layers), {"num_mtp_layers": layers.num_mtp_layers})
 
 

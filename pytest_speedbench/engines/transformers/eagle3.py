@@ -7,40 +7,19 @@ own hidden state, the one before its final norm. Keys and values made from draft
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from transformers.generation.candidate_generator import CandidateGenerator
 
+from pytest_speedbench.engines.transformers.head_layer import Entered, HeadLayer, HeadShape, within_layer
 from pytest_speedbench.engines.transformers.hidden_states import HiddenStateTap
 
 
-@dataclass(frozen=True, slots=True)
-class HeadShape:
-    """Sizes of a head and the two choices its config may make.
-
-    Attributes:
-        hidden_size: H, width of the head's residual stream.
-        heads: query heads.
-        kv_heads: key and value heads, a divisor of ``heads``.
-        head_dim: width of one head.
-        norm_eps: epsilon of its RMS norms.
-        norm_before_residual: whether the residual stream starts from the normed hidden state.
-    """
-
-    hidden_size: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    norm_eps: float
-    norm_before_residual: bool
-
-
 class Eagle3Head:
-    """The weights of a head, and its two operations.
+    """The weights of a head, and its operations.
 
     Args:
         shape: sizes.
@@ -48,21 +27,25 @@ class Eagle3Head:
             ``embed_tokens.weight``, and ``d2t`` for a pruned vocabulary), on one device and of one dtype.
         cos: rotary cosines [positions, head_dim], half-split layout, by absolute position.
         sin: rotary sines of the same shape.
+        norm_before_residual: whether the residual stream starts from the normed hidden state.
     """
 
-    def __init__(self, shape: HeadShape, tensors: Mapping[str, Tensor], cos: Tensor, sin: Tensor) -> None:
+    def __init__(
+        self,
+        shape: HeadShape,
+        tensors: Mapping[str, Tensor],
+        cos: Tensor,
+        sin: Tensor,
+        *,
+        norm_before_residual: bool,
+    ) -> None:
         self.shape = shape
-        self._cos, self._sin = cos, sin
+        self._layer = HeadLayer(shape, within_layer(tensors, "midlayer."), cos, sin)
+        self._norm_before_residual = norm_before_residual
         self._embedding = tensors["embed_tokens.weight"]
         self._fc = tensors["fc.weight"]
-        attention = "midlayer.self_attn."
-        self._qkv = torch.cat([tensors[f"{attention}{name}_proj.weight"] for name in "qkv"])
-        self._o = tensors[f"{attention}o_proj.weight"]
-        self._gate_up = torch.cat([tensors[f"midlayer.mlp.{name}_proj.weight"] for name in ("gate", "up")])
-        self._down = tensors["midlayer.mlp.down_proj.weight"]
         self._embedding_norm = tensors["midlayer.input_layernorm.weight"]
         self._hidden_norm = tensors["midlayer.hidden_norm.weight"]
-        self._post_norm = tensors["midlayer.post_attention_layernorm.weight"]
         self._norm = tensors["norm.weight"]
         self._lm_head = tensors["lm_head.weight"]
         offsets = tensors.get("d2t")
@@ -88,74 +71,44 @@ class Eagle3Head:
         Returns:
             The residual streams before the final norm, [pairs, H].
         """
-        residual, read = self._enter(token_ids, hidden)
-        return self._leave(residual + self._attend(read, start, cache))
+        end = start + len(token_ids)
+        pairs = self.enter(token_ids, hidden, slice(start, end))
+        cache[0, :, start:end], cache[1, :, start:end] = pairs.keys.transpose(0, 1), pairs.values.transpose(0, 1)
+        attend = _attend_prompt if start == 0 else _attend_past
+        mixed = attend(pairs.queries, cache[0, None, :, :end], cache[1, None, :, :end])
+        return self.leave(pairs.residual, mixed)
 
-    def draft_step(
-        self,
-        token_ids: Tensor,
-        hidden: Tensor,
-        positions: Tensor,
-        last_pairs: Tensor,
-        cache: Tensor,
-        drafts: Sequence[tuple[Tensor, Tensor]],
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run the layer for one further draft of many branches, each of which leaves the verified text elsewhere.
+    def enter(self, token_ids: Tensor, hidden: Tensor, positions: slice | Tensor) -> Entered:
+        """Everything up to the attention.
 
         Args:
-            token_ids: [branches], the branches' last drafts.
-            hidden: [branches, H], the residual streams that drafted them.
-            positions: [branches], of the pairs.
-            last_pairs: [branches], the last verified pair of every branch.
-            cache: keys and values of the verified pairs.
-            drafts: keys and values of the branches' earlier drafts, each [branches, kv_heads, head_dim].
-
-        Returns:
-            The residual streams before the final norm, [branches, H], and the keys and values of these pairs.
+            token_ids: [..., pairs], for position t the token t + 1.
+            hidden: [..., pairs, H], for position t the hidden state of token t.
+            positions: [pairs].
         """
-        residual, read = self._enter(token_ids, hidden)
-        shape = self.shape
-        projected = F.linear(read, self._qkv).view(len(token_ids), -1, shape.head_dim)
-        turned = self._rotate(projected[:, : shape.heads + shape.kv_heads], positions)
-        made = turned[:, shape.heads :], projected[:, shape.heads + shape.kv_heads :]
-        own = [*drafts, made]
-        keys, values = (torch.stack([pair[which] for pair in own], dim=2) for which in (0, 1))
-        mixed = _attend_branches(turned[:, : shape.heads], cache, last_pairs, keys, values)
-        mixed = F.linear(mixed.reshape(len(token_ids), shape.heads * shape.head_dim), self._o)
-        return self._leave(residual + mixed), made
+        embedded = self._layer.rms(F.embedding(token_ids, self._embedding), self._embedding_norm)
+        normed = self._layer.rms(hidden, self._hidden_norm)
+        projected = self._layer.project(torch.cat((embedded, normed), dim=-1), positions)
+        return Entered(normed if self._norm_before_residual else hidden, *projected)
+
+    def leave(self, residual: Tensor, mixed: Tensor) -> Tensor:
+        """Everything after the attention: the residual streams before the final norm, [pairs, H].
+
+        Args:
+            residual: [pairs, H].
+            mixed: what the attention gave, [pairs, heads, head_dim].
+        """
+        return self._layer.leave(residual, mixed)
+
+    @property
+    def draft_vocab_size(self) -> int:
+        """Tokens that it can propose."""
+        return len(self._lm_head)
 
     def best_token(self, stream: Tensor) -> Tensor:
-        """The most likely token, as a target id [1], after one residual stream [1, H]."""
-        draft_id = F.linear(self._rms(stream, self._norm), self._lm_head).argmax(dim=-1)
+        """The most likely tokens, as target ids [pairs], after residual streams [pairs, H]."""
+        draft_id = F.linear(self._layer.rms(stream, self._norm), self._lm_head).argmax(dim=-1)
         return draft_id if self._target_ids is None else self._target_ids[draft_id]
-
-    def _enter(self, token_ids: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """The residual streams of pairs, [pairs, H], and what the attention reads of them, [pairs, 2·H]."""
-        embedded = self._rms(F.embedding(token_ids, self._embedding), self._embedding_norm)
-        normed = self._rms(hidden, self._hidden_norm)
-        return normed if self.shape.norm_before_residual else hidden, torch.cat((embedded, normed), dim=-1)
-
-    def _leave(self, residual: Tensor) -> Tensor:
-        gate, up = F.linear(self._rms(residual, self._post_norm), self._gate_up).chunk(2, dim=-1)
-        return residual + F.linear(F.silu(gate) * up, self._down)
-
-    def _rms(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(x, weight.shape, weight, self.shape.norm_eps)
-
-    def _rotate(self, x: Tensor, positions: slice | Tensor) -> Tensor:
-        first, second = x.chunk(2, dim=-1)
-        return x * self._cos[positions, None] + torch.cat((-second, first), dim=-1) * self._sin[positions, None]
-
-    def _attend(self, x: Tensor, start: int, cache: Tensor) -> Tensor:
-        shape, pairs = self.shape, x.shape[0]
-        end = start + pairs
-        projected = F.linear(x, self._qkv).view(pairs, -1, shape.head_dim)
-        turned = self._rotate(projected[:, : shape.heads + shape.kv_heads], slice(start, end))
-        cache[0, :, start:end] = turned[:, shape.heads :].transpose(0, 1)
-        cache[1, :, start:end] = projected[:, shape.heads + shape.kv_heads :].transpose(0, 1)
-        queries, keys, values = turned[:, : shape.heads], cache[0, None, :, :end], cache[1, None, :, :end]
-        mixed = _attend_prompt(queries, keys, values) if start == 0 else _attend_past(queries, keys, values)
-        return F.linear(mixed.reshape(pairs, shape.heads * shape.head_dim), self._o)
 
 
 class Eagle3Candidates(CandidateGenerator):
@@ -215,29 +168,3 @@ def _attend_past(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         mask = torch.ones((pairs, end), dtype=torch.bool, device=rows.device).tril(end - pairs).repeat(group, 1)
     mixed = F.scaled_dot_product_attention(rows, keys, values, attn_mask=mask)
     return mixed.view(kv_heads, group, pairs, head_dim).permute(2, 0, 1, 3)
-
-
-def _attend_branches(queries: Tensor, cache: Tensor, last_pairs: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Attention of one pair per branch to the verified pairs before it and to its branch's own.
-
-    Args:
-        queries: [branches, heads, head_dim].
-        cache: keys and values of the verified pairs, [2, kv_heads, pairs, head_dim].
-        last_pairs: [branches], the last verified pair that a branch sees.
-        keys: of the branches' own pairs, [branches, kv_heads, own, head_dim].
-        values: of the same shape.
-
-    Returns:
-        [branches, heads, head_dim].
-    """
-    branches, heads, head_dim = queries.shape
-    kv_heads, pairs = cache.shape[1:3]
-    grouped = queries.view(branches, kv_heads, heads // kv_heads, head_dim)
-    verified = torch.einsum("bkgd,kpd->bkgp", grouped, cache[0])
-    hidden = torch.arange(pairs, device=queries.device)[None] > last_pairs[:, None]
-    verified = verified.masked_fill(hidden[:, None, None], float("-inf"))
-    own = torch.einsum("bkgd,bkod->bkgo", grouped, keys)
-    weights = torch.softmax(torch.cat((verified, own), dim=-1) / head_dim**0.5, dim=-1)
-    mixed = torch.einsum("bkgp,kpd->bkgd", weights[..., :pairs], cache[1])
-    mixed = mixed + torch.einsum("bkgo,bkod->bkgd", weights[..., pairs:], values)
-    return mixed.reshape(branches, heads, head_dim)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
-from transformers import LlamaConfig
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from pytest_speedbench.engines.checkpoints import Checkpoint
-from pytest_speedbench.engines.transformers.eagle3 import Eagle3Head, HeadShape
+from pytest_speedbench.engines.transformers.eagle3 import Eagle3Head
+from pytest_speedbench.engines.transformers.head_checkpoint import (
+    check_shapes,
+    head_shape,
+    layer_shapes,
+    llama_config,
+    read_tensors,
+    rotary_tables,
+)
+from pytest_speedbench.engines.transformers.loading import TargetFrame
 from pytest_speedbench.errors import EngineError
 
 _UNREAD_TENSORS = ("t2d",)
 """Part of the layout, but the inverse of ``d2t`` and needed only for training."""
 _UNSUPPORTED_FLAGS = ("norm_before_fc", "norm_output", "fc_norm", "attention_bias", "mlp_bias")
-_FIXED_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,43 +41,42 @@ class LoadedHead:
     draft_vocab_size: int
 
 
-def load_eagle3_head(checkpoint: Checkpoint, target: Any, positions: int) -> LoadedHead:
+def load_eagle3_head(checkpoint: Checkpoint, target: TargetFrame, positions: int) -> LoadedHead:
     """Load a head for a target model.
 
     Args:
         checkpoint: of the head.
-        target: the loaded transformers model; gives the embedding unless the head has one, the device and the dtype.
+        target: gives the embedding unless the head has one, the device and the dtype.
         positions: how many positions may be asked for.
 
     Raises:
         EngineError: a variant that is not supported, missing or unknown tensors, or shapes that do not fit.
     """
     _refuse_variants(checkpoint)
-    config = _llama_config(checkpoint)
-    layer_ids = _layer_ids(checkpoint, target)
+    config = llama_config(checkpoint)
+    layer_ids = eagle3_layer_ids(checkpoint, target.layers)
     tensors = _read_tensors(checkpoint)
-    embedding = target.get_input_embeddings().weight
-    tensors.setdefault("embed_tokens.weight", embedding.detach())
+    embedding = target.embedding
+    tensors.setdefault("embed_tokens.weight", embedding)
     draft_vocab_size = checkpoint.size("draft_vocab_size") or config.vocab_size
-    width = target.config.get_text_config().hidden_size
-    _check_shapes(checkpoint, tensors, _expected_shapes(config, draft_vocab_size, len(layer_ids) * width))
-    if draft_vocab_size != config.vocab_size:
+    auxiliary = len(layer_ids) * target.hidden_size
+    pruned = draft_vocab_size != config.vocab_size
+    # A head with the whole vocabulary may have a map too.
+    shapes = _expected_shapes(config, draft_vocab_size, auxiliary, mapped=pruned or "d2t" in tensors)
+    check_shapes(checkpoint, "EAGLE-3", tensors, shapes)
+    if pruned:
         _check_map(checkpoint, tensors["d2t"], config.vocab_size)
     placed = {
         name: tensor.to(embedding.device, None if name == "d2t" else embedding.dtype)
         for name, tensor in tensors.items()
     }
-    shape = HeadShape(
-        hidden_size=config.hidden_size,
-        heads=config.num_attention_heads,
-        kv_heads=config.num_key_value_heads,
-        head_dim=config.head_dim,
-        norm_eps=config.rms_norm_eps,
+    head = Eagle3Head(
+        head_shape(config),
+        placed,
+        *rotary_tables(config, embedding, positions),
         norm_before_residual=bool(checkpoint.config.get("norm_before_residual", False)),
     )
-    rotary = LlamaRotaryEmbedding(config).to(embedding.device)
-    cos, sin = rotary(embedding, torch.arange(positions, device=embedding.device)[None])
-    return LoadedHead(Eagle3Head(shape, placed, cos[0], sin[0]), layer_ids, draft_vocab_size)
+    return LoadedHead(head, layer_ids, draft_vocab_size)
 
 
 def _refuse_variants(checkpoint: Checkpoint) -> None:
@@ -93,27 +96,14 @@ def _refuse_variants(checkpoint: Checkpoint) -> None:
         )
 
 
-def _llama_config(checkpoint: Checkpoint) -> Any:
-    try:
-        config = LlamaConfig(**{key: value for key, value in checkpoint.config.items() if key != "architectures"})
-    except Exception as error:
-        raise EngineError(
-            f"The config of the head {checkpoint.reference!r} is no Llama config: {error}", "Restore its config.json."
-        ) from error
-    rope_type = (config.rope_parameters or {}).get("rope_type", "default")
-    if rope_type not in _FIXED_ROPE_TYPES:
-        raise EngineError(
-            f"The head {checkpoint.reference!r} has rotary positions of type {rope_type!r}, which change with the "
-            "length.",
-            f"Supported types: {', '.join(_FIXED_ROPE_TYPES)}.",
-        )
-    return config
+def eagle3_layer_ids(checkpoint: Checkpoint, layers: int) -> tuple[int, ...]:
+    """After which of the target's ``layers`` the head reads the residual stream, ascending.
 
-
-def _layer_ids(checkpoint: Checkpoint, target: Any) -> tuple[int, ...]:
+    Raises:
+        EngineError: ids that are no layers of the target.
+    """
     eagle = checkpoint.config.get("eagle_config") or {}
     name = "eagle_aux_hidden_state_layer_ids"
-    layers = target.config.get_text_config().num_hidden_layers
     # The default that heads are trained with unless they say otherwise.
     ids = eagle.get(name) or checkpoint.config.get(name) or (2, layers // 2, layers - 3)
     in_order = tuple(sorted(set(ids)))
@@ -127,69 +117,27 @@ def _layer_ids(checkpoint: Checkpoint, target: Any) -> tuple[int, ...]:
 
 
 def _read_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for path in checkpoint.weight_files():
-        try:
-            if path.suffix == ".safetensors":
-                read = load_file(path)
-            else:
-                read = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise EngineError(f"{path} cannot be read: {error}", "Restore the head's weights.") from error
-        tensors.update((_plain_name(name), tensor) for name, tensor in read.items())
-    return {name: tensor for name, tensor in tensors.items() if name not in _UNREAD_TENSORS}
+    read = {_plain_name(name): tensor for name, tensor in read_tensors(checkpoint).items()}
+    return {name: tensor for name, tensor in read.items() if name not in _UNREAD_TENSORS}
 
 
 def _plain_name(name: str) -> str:
-    """Some exporters write ``model.`` before the names, or call the one layer ``layers.0``."""
-    name = name.removeprefix("model.")
+    """Some exporters call the one layer ``layers.0``."""
     return "midlayer." + name.removeprefix("layers.0.") if name.startswith("layers.0.") else name
 
 
-def _expected_shapes(config: Any, draft_vocab_size: int, auxiliary: int) -> dict[str, tuple[int, ...]]:
-    hidden, inner = config.hidden_size, config.intermediate_size
-    queries, keys = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
+def _expected_shapes(config: Any, draft_vocab_size: int, auxiliary: int, *, mapped: bool) -> dict[str, tuple[int, ...]]:
+    hidden = config.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
         "fc.weight": (hidden, auxiliary),
-        "midlayer.self_attn.q_proj.weight": (queries, 2 * hidden),
-        "midlayer.self_attn.k_proj.weight": (keys, 2 * hidden),
-        "midlayer.self_attn.v_proj.weight": (keys, 2 * hidden),
-        "midlayer.self_attn.o_proj.weight": (hidden, queries),
-        "midlayer.mlp.gate_proj.weight": (inner, hidden),
-        "midlayer.mlp.up_proj.weight": (inner, hidden),
-        "midlayer.mlp.down_proj.weight": (hidden, inner),
         "midlayer.hidden_norm.weight": (hidden,),
         "midlayer.input_layernorm.weight": (hidden,),
-        "midlayer.post_attention_layernorm.weight": (hidden,),
         "norm.weight": (hidden,),
         "lm_head.weight": (draft_vocab_size, hidden),
         "embed_tokens.weight": (config.vocab_size, hidden),
     }
-    if draft_vocab_size != config.vocab_size:
-        shapes["d2t"] = (draft_vocab_size,)
-    return shapes
-
-
-def _check_shapes(
-    checkpoint: Checkpoint, tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]
-) -> None:
-    who = f"The head {checkpoint.reference!r}"
-    remedy = "Give a complete EAGLE-3 head that was made for this target."
-    missing = sorted(expected.keys() - tensors.keys())
-    if missing:
-        raise EngineError(f"{who} lacks the tensors {', '.join(missing)}.", remedy)
-    unknown = sorted(tensors.keys() - expected.keys() - {"d2t"})
-    if unknown:
-        raise EngineError(
-            f"{who} has tensors that the transformers engine would leave out: {', '.join(unknown)}.",
-            "Measure it on an engine that supports this variant.",
-        )
-    for name, shape in expected.items():
-        if tuple(tensors[name].shape) != shape:
-            raise EngineError(
-                f"{who} does not fit: {name} has the shape {list(tensors[name].shape)}, and {list(shape)} is needed.",
-                remedy,
-            )
+    shapes |= {f"midlayer.{name}": shape for name, shape in layer_shapes(config, 2 * hidden).items()}
+    return shapes | {"d2t": (draft_vocab_size,)} if mapped else shapes
 
 
 def _check_map(checkpoint: Checkpoint, offsets: Tensor, vocab_size: int) -> None:

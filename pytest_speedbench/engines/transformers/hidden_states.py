@@ -30,9 +30,13 @@ class HiddenStateTap:
             for layer_id in self._layer_ids
         ]
 
-    def last(self, row: int = 0) -> Tensor:
-        """The streams of one sequence of the last pass's batch side by side, [tokens, A·H]."""
-        return torch.cat([self._streams[layer_id][row] for layer_id in self._layer_ids], dim=-1)
+    def last(self) -> Tensor:
+        """The streams of the last pass's one sequence side by side, [tokens, A·H]."""
+        return self.batch()[0]
+
+    def batch(self) -> Tensor:
+        """The streams of all sequences of the last pass, [sequences, tokens, A·H]."""
+        return torch.cat([self._streams[layer_id] for layer_id in self._layer_ids], dim=-1)
 
     def close(self) -> None:
         """Let go of the target."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
@@ -41,6 +42,34 @@ class Placement:
             ) from error
         return cls(
             device, options.dtype or ("float32" if device.type == "cpu" else "auto"), options.attn_implementation
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFrame:
+    """What a head shares with its target, without the target's layers.
+
+    Attributes:
+        embedding: of the tokens, [V, H]; on the device and of the dtype in which a head computes.
+        lm_head: the projection to the vocabulary, [V, H].
+        hidden_size: H.
+        layers: how many layers the decoder has.
+    """
+
+    embedding: Tensor
+    lm_head: Tensor
+    hidden_size: int
+    layers: int
+
+    @classmethod
+    def of(cls, model: Any) -> TargetFrame:
+        """What a transformers model's heads share with it."""
+        config = model.config.get_text_config()
+        return cls(
+            embedding=model.get_input_embeddings().weight.detach(),
+            lm_head=model.get_output_embeddings().weight.detach(),
+            hidden_size=config.hidden_size,
+            layers=config.num_hidden_layers,
         )
 
 

@@ -10,6 +10,26 @@ from typing import Any
 from torch import Tensor
 from transformers.cache_utils import MtpCache
 from transformers.generation.candidate_generator import DFlashTokenCandidateGenerator, MTPCandidateGenerator
+from transformers.modeling_layers import MtpModel
+
+from pytest_speedbench.engines.transformers.loading import without_progress_bars
+from pytest_speedbench.errors import EngineError
+
+
+def load_mtp_layers(target: Any) -> Any:
+    """The ``MtpModel`` that belongs to a loaded target, whose embedding and output head it shares.
+
+    Raises:
+        EngineError: the target's checkpoint does not have them.
+    """
+    try:
+        with without_progress_bars():
+            return MtpModel.from_pretrained(target, device_map={"": target.device})
+    except Exception as error:
+        raise EngineError(
+            f"The multi-token-prediction layers of the target do not load: {type(error).__name__}: {error}",
+            "Give a target checkpoint that has them.",
+        ) from error
 
 
 class MtpCandidates(MTPCandidateGenerator):

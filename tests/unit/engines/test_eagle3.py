@@ -16,6 +16,7 @@ from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.transformers.eagle3 import Eagle3Candidates
 from pytest_speedbench.engines.transformers.eagle3_loading import load_eagle3_head
 from pytest_speedbench.engines.transformers.hidden_states import HiddenStateTap
+from pytest_speedbench.engines.transformers.loading import TargetFrame
 from pytest_speedbench.errors import EngineError
 from tests.unit.engines.reference_eagle3 import Reference
 from tests.unit.engines.tiny_models import CONTEXT, HIDDEN, VOCAB, Models, head_tensors, write_head
@@ -26,7 +27,7 @@ from tests.unit.engines.tiny_models import load as load_model
 def propose_along(target: Any, folder: Path, accepted: list[int], draft_length: int) -> list[tuple[Tensor, list[int]]]:
     """Drafts at every step of a decoding whose verification accepts as many tokens as ``accepted`` says."""
     checkpoint = open_checkpoint(str(folder), download=True)
-    loaded = load_eagle3_head(checkpoint, target, CONTEXT)
+    loaded = load_eagle3_head(checkpoint, TargetFrame.of(target), CONTEXT)
     tap = HiddenStateTap(target.get_decoder(), loaded.layer_ids)
     generator = Eagle3Candidates(loaded.head, tap, draft_length, CONTEXT - draft_length)
     random = torch.Generator().manual_seed(5)
@@ -81,7 +82,7 @@ def test_proposals_equal_those_of_a_reference_without_a_cache(
 
 def load(folder: Path, models: Models) -> Any:
     target = load_model(LlamaForCausalLM, models.target)
-    return load_eagle3_head(open_checkpoint(str(folder), download=True), target, CONTEXT)
+    return load_eagle3_head(open_checkpoint(str(folder), download=True), TargetFrame.of(target), CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_missing_and_an_unknown_tensor_are_named(models: Models, tmp_path: Pat
     with pytest.raises(EngineError, match=r"lacks the tensors norm\.weight"):
         load(write_head(tmp_path / "lacking", lacking), models)
     unknown = {**head_tensors(), "input_norm.weight": torch.ones(3 * HIDDEN)}
-    with pytest.raises(EngineError, match=r"would leave out: input_norm\.weight"):
+    with pytest.raises(EngineError, match=r"would be left out: input_norm\.weight"):
         load(write_head(tmp_path / "unknown", unknown), models)
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GenerationConfig, LlamaForCausalLM, MellumConfig, MellumForCausalLM
+from transformers import GenerationConfig, LlamaForCausalLM, MellumForCausalLM
 from transformers.generation.candidate_generator import DFlashTokenCandidateGenerator, MTPCandidateGenerator
 from transformers.models.muse_glimmer_assistant import MuseGlimmerAssistantConfig, MuseGlimmerAssistantModel
 
 from pytest_speedbench.config import DrafterMethod, Sampling
 from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.errors import EngineError
+from tests.unit.engines.mtp_targets import write_mtp_target
 from tests.unit.engines.running import Answer, drafter, pair, run
 from tests.unit.engines.tiny_models import CONTEXT, HIDDEN, LAYERS, VOCAB, Models, load
 
@@ -26,40 +27,7 @@ Drafts = list[tuple[list[int], list[int]]]
 
 @pytest.fixture(scope="module")
 def mtp_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random mixture-of-experts target with one multi-token-prediction layer, in its checkpoint's names."""
-    folder = tmp_path_factory.mktemp("mtp") / "target"
-    config = MellumConfig(
-        vocab_size=VOCAB,
-        hidden_size=HIDDEN,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=CONTEXT,
-        moe_intermediate_size=16,
-        num_experts=4,
-        num_experts_per_tok=2,
-        num_mtp_layers=1,
-        layer_types=["full_attention", "sliding_attention"],
-        initializer_range=0.25,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        MellumForCausalLM(config).save_pretrained(folder)
-    weights = load_file(folder / "model.safetensors")
-    generator = torch.Generator().manual_seed(1)
-    # The layer has the shape of the target's own layers, and three tensors more.
-    block = {name: tensor for name, tensor in weights.items() if name.startswith("model.layers.1.")}
-    for name, tensor in block.items():
-        weights[name.replace("model.layers.1.", "mtp.layers.0.")] = tensor + 0.1 * torch.randn(
-            tensor.shape, generator=generator
-        )
-    for name in ("enorm", "hnorm", "post_norm"):
-        weights[f"mtp.layers.0.{name}.weight"] = torch.ones(HIDDEN)
-    # It looks mostly at the token itself, as the target does, so that some drafts are right.
-    weights["mtp.layers.0.eh_proj.weight"] = torch.cat((torch.eye(HIDDEN), 0.1 * torch.eye(HIDDEN)), dim=1)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
+    return write_mtp_target(tmp_path_factory.mktemp("mtp") / "target")
 
 
 @pytest.fixture(scope="module")
