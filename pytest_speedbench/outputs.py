@@ -1,4 +1,4 @@
-"""Stored outputs of a target: what must be kept of a greedy run so that another drafter can be judged on it.
+"""Stored outputs of a target: what must be kept of a run so that another drafter can be judged on it.
 
 A file holds a head of settings and hashes and one row per request. Token ids are little-endian integers of two bytes,
 or four where the vocabulary needs them; the whole is compressed, and its hash stands before it.
@@ -19,7 +19,8 @@ import msgspec
 
 from pytest_speedbench.errors import OutputsError
 
-MAGIC = b"pytest-speedbench outputs 1\n"
+_KIND = b"pytest-speedbench outputs "
+MAGIC = _KIND + b"2\n"
 SUFFIX = ".outputs"
 DEFAULT_OVERHANG = 16
 """The longest draft that stored outputs can judge, unless told otherwise."""
@@ -42,6 +43,9 @@ class OutputsHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         context_tokens: the longest sequence of the target on that engine.
         overhang: tokens past the end that were asked for: the longest draft that can be judged.
         date: when they were recorded, in ISO 8601.
+        temperature: 0 for greedy outputs.
+        top_p: of sampled outputs.
+        seed: of the run; that of every request is in its row.
     """
 
     pair: str
@@ -61,19 +65,30 @@ class OutputsHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     eos_token_ids: tuple[Count, ...]
     overhang: Count
     date: str
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    @property
+    def greedy(self) -> bool:
+        """Whether every token is the target's most likely one."""
+        return self.temperature == 0.0
 
 
 class StoredOutput(msgspec.Struct, frozen=True):
-    """One request of the target: its prompt, its greedy output, and how it would have gone on.
+    """One request of the target: its prompt, its output, and how it would have gone on.
 
     Attributes:
         prompt_ids: the rendered prompt.
         output_ids: what was put out, the end-of-sequence token included.
-        overhang_ids: the target's greedy continuation past the end, which engines verify drafts against too; shorter
-            where the context ends.
+        overhang_ids: the target's continuation past the end, which engines verify drafts against too; shorter where
+            the context ends. After a sampled output it is sampled too.
         stopped: whether an end-of-sequence token ended it.
         margins_nats: how much more probable the target held each output token than the next best one; ``None`` if it
             was not asked.
+        seed: of a sampled output; ``None`` for a greedy one.
+        log_probabilities_nats: of every token of a sampled output and its continuation, under the distribution that it
+            was drawn from: temperature and top_p applied. ``None`` if the engine cannot say, and for greedy outputs.
     """
 
     prompt_ids: tuple[int, ...]
@@ -81,6 +96,8 @@ class StoredOutput(msgspec.Struct, frozen=True):
     overhang_ids: tuple[int, ...]
     stopped: bool
     margins_nats: tuple[float, ...] | None = None
+    seed: int | None = None
+    log_probabilities_nats: tuple[float, ...] | None = None
 
     @property
     def continued(self) -> tuple[int, ...]:
@@ -101,6 +118,8 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     overhang: bytes
     stopped: bool
     margins: bytes | None
+    seed: int | None
+    log_probabilities: bytes | None
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -118,6 +137,8 @@ def write_outputs(path: Path, outputs: Outputs) -> None:
             _pack(row.overhang_ids, code),
             row.stopped,
             None if row.margins_nats is None else _pack(row.margins_nats, "f"),
+            row.seed,
+            None if row.log_probabilities_nats is None else _pack(row.log_probabilities_nats, "f"),
         )
         for row in outputs.rows
     ]
@@ -138,7 +159,7 @@ def read_outputs(path: Path, *, record_command: str) -> Outputs:
     """Read and check a file of stored outputs. ``record_command`` is what the user runs to record it.
 
     Raises:
-        OutputsError: missing, no such file, truncated or damaged.
+        OutputsError: missing, no such file, of another version, truncated or damaged.
     """
     remedy = f"Record it with: {record_command}"
     try:
@@ -147,8 +168,10 @@ def read_outputs(path: Path, *, record_command: str) -> Outputs:
         raise OutputsError(f"There are no stored outputs {path}.", remedy) from None
     except OSError as error:
         raise OutputsError(f"The stored outputs {path} cannot be read: {error.strerror}.", remedy) from None
+    if not data.startswith(_KIND):
+        raise OutputsError(f"{path} is no file of stored outputs.", remedy)
     if not data.startswith(MAGIC):
-        raise OutputsError(f"{path} is no file of stored outputs of this version.", remedy)
+        raise OutputsError(f"The stored outputs {path} are in the format of another version.", remedy)
     digest, body = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
     if hashlib.sha256(body).digest() != digest:
         raise OutputsError(f"The stored outputs {path} are truncated or damaged.", remedy)
@@ -169,12 +192,19 @@ def _row(row: _Row, code: str, vocab_size: int) -> StoredOutput:
         tuple(_unpack(row.overhang, code)),
         row.stopped,
         None if row.margins is None else tuple(_unpack(row.margins, "f")),
+        row.seed,
+        None if row.log_probabilities is None else tuple(_unpack(row.log_probabilities, "f")),
     )
     ids = (*stored.prompt_ids, *stored.continued)
     if not stored.prompt_ids or not stored.output_ids or max(ids) >= vocab_size:
         raise ValueError("a request is empty or has ids outside the vocabulary")
     if stored.margins_nats is not None and len(stored.margins_nats) != len(stored.output_ids):
         raise ValueError("a request has margins for another number of tokens")
+    likely = stored.log_probabilities_nats
+    if likely is not None and len(likely) != len(stored.continued):
+        raise ValueError("a request has log-probabilities for another number of tokens")
+    if likely is not None and not all(value <= 0 for value in likely):
+        raise ValueError("a request has a log-probability that is none")
     return stored
 
 

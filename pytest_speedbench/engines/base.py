@@ -12,8 +12,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import EngineArg, Pair, Sampling
+from pytest_speedbench.numerics import Exposure
 
 FinishReason = Literal["stop", "length"]
+Answered = tuple[tuple[int, ...], tuple[int, ...]]
+"""A request by what it read and what it put out: prompt ids and output ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,15 @@ class Finish:
         preemptions: how often the engine took the request's memory away and computed it anew; ``None`` if it does not
             say.
         routed_experts: for a mixture of experts, if the engine was asked to return them.
+        exposure: of an output that was stored, how far rounding may make another one of it; ``None`` if that is not
+            known, or if the output was decoded.
     """
 
     reason: FinishReason
     acceptance: AcceptanceRecord | None
     preemptions: int | None = None
     routed_experts: RoutedExperts | None = None
+    exposure: Exposure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +210,25 @@ class StatesMargins(Protocol):
 
 
 @runtime_checkable
+class StatesLogProbabilities(Protocol):
+    """An engine that can say how likely the target was to put out what it did."""
+
+    async def log_probabilities_nats(
+        self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...], sampling: Sampling
+    ) -> tuple[float, ...] | None:
+        """For every output token the natural logarithm of its probability where it was drawn.
+
+        That is under the distribution that ``sampling`` makes of the target's, its temperature and top_p applied.
+        ``None`` when this engine cannot say after all.
+        """
+
+
+@runtime_checkable
 class Rejudges(Protocol):
     """An engine that knows what shorter drafts would have had accepted."""
 
-    def records_at(self, draft_length: int) -> Mapping[tuple[int, ...], AcceptanceRecord]:
-        """By prompt, the records of the requests that were asked so far, had the drafts been that long."""
+    def records_at(self, draft_length: int) -> Mapping[Answered, AcceptanceRecord]:
+        """The records of the requests that were asked so far, had the drafts been that long."""
 
 
 class EngineFactory(Protocol):

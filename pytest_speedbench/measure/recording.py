@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from pytest_speedbench.config import Pair, Sampling
-from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Prints, Request, StatesMargins
+from pytest_speedbench.engines.base import (
+    Emission,
+    Engine,
+    EngineInfo,
+    Finish,
+    Prints,
+    Request,
+    StatesLogProbabilities,
+    StatesMargins,
+)
 from pytest_speedbench.engines.identity import ModelIdentity
 from pytest_speedbench.errors import OutputsError
 from pytest_speedbench.outputs import Outputs, OutputsHead, StoredOutput
 from pytest_speedbench.splits.schema import Split
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request that was answered: what was asked, the output's ids, whether a sequence's end ended it."""
+
+    prompt_ids: tuple[int, ...]
+    output_ids: tuple[int, ...]
+    stopped: bool
+    sampling: Sampling
 
 
 class Witness:
@@ -20,7 +40,12 @@ class Witness:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.seen: dict[tuple[int, ...], tuple[tuple[int, ...], bool]] = {}
+        self._seen: dict[tuple[tuple[int, ...], int | None], Seen] = {}
+
+    @property
+    def seen(self) -> tuple[Seen, ...]:
+        """Every request once: a prompt that was asked twice has two outputs only where they were sampled."""
+        return tuple(self._seen.values())
 
     async def start(self) -> EngineInfo:
         """Start the engine behind it."""
@@ -37,23 +62,23 @@ class Witness:
     async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
         """Decode a request, and keep it once it is finished."""
         output: list[int] = []
+        prompt, sampling = request.prompt_ids, request.sampling
         async with aclosing(self._engine.generate(request)) as events:
             async for event in events:
                 if isinstance(event, Emission):
                     output += event.token_ids
                 else:
-                    self.seen[request.prompt_ids] = (tuple(output), event.reason == "stop")
+                    seed = None if sampling.greedy else sampling.seed
+                    self._seen[prompt, seed] = Seen(prompt, tuple(output), event.reason == "stop", sampling)
                 yield event
 
 
-def check_recordable(sampling: Sampling, info: EngineInfo) -> None:
+def check_recordable(info: EngineInfo) -> None:
     """Refuse what cannot be replayed.
 
     Raises:
-        OutputsError: sampled outputs, or prompts that the engine renders itself.
+        OutputsError: the engine renders prompts itself.
     """
-    if not sampling.greedy:
-        raise OutputsError("Sampled outputs cannot be recorded for replay.", "Measure at temperature 0.")
     if info.templates_prompts:
         raise OutputsError(
             f"The engine {info.name} renders prompts itself, so what its target read is not known.",
@@ -62,18 +87,16 @@ def check_recordable(sampling: Sampling, info: EngineInfo) -> None:
 
 
 async def stored_outputs(
-    engine: Engine,
-    info: EngineInfo,
-    seen: Mapping[tuple[int, ...], tuple[tuple[int, ...], bool]],
-    overhang: int,
-    concurrency: int,
+    engine: Engine, info: EngineInfo, seen: Sequence[Seen], overhang: int, concurrency: int
 ) -> tuple[StoredOutput, ...]:
     """Have every output continued past its end, and ask how sure the target was of it if the engine can say.
+
+    A sampled output is continued with other draws than the run's own: any continuation is as good as another.
 
     Args:
         engine: a started engine.
         info: what it said at its start.
-        seen: output ids and whether they ended with a sequence's end, by prompt.
+        seen: the requests.
         overhang: tokens past the end.
         concurrency: requests at a time.
 
@@ -83,15 +106,24 @@ async def stored_outputs(
     """
     free = asyncio.Semaphore(concurrency)
 
-    async def one(number: int, prompt: tuple[int, ...], output: tuple[int, ...], stopped: bool) -> StoredOutput:
+    async def one(number: int, asked: Seen) -> StoredOutput:
+        prompt, output = asked.prompt_ids, asked.output_ids
         async with free:
             most = min(overhang, info.context_tokens - len(prompt) - len(output))
-            further = await _continued(engine, f"overhang/{number}", prompt + output, most) if most > 0 else ()
-            margins = await engine.margins_nats(prompt, output) if isinstance(engine, StatesMargins) else None
-            return StoredOutput(prompt, output, further, stopped, margins)
+            sampling = replace(
+                asked.sampling, max_output_tokens=most, ignore_eos=True, seed=_next_seed(asked.sampling.seed)
+            )
+            request = Request(f"overhang/{number}", prompt + output, sampling)
+            further = await _continued(engine, request) if most > 0 else ()
+            if asked.sampling.greedy:
+                margins = await engine.margins_nats(prompt, output) if isinstance(engine, StatesMargins) else None
+                return StoredOutput(prompt, output, further, asked.stopped, margins)
+            likely = None
+            if isinstance(engine, StatesLogProbabilities):
+                likely = await engine.log_probabilities_nats(prompt, output + further, asked.sampling)
+            return StoredOutput(prompt, output, further, asked.stopped, None, asked.sampling.seed, likely)
 
-    rows = [one(number, prompt, *seen[prompt]) for number, prompt in enumerate(seen)]
-    return tuple(await asyncio.gather(*rows))
+    return tuple(await asyncio.gather(*(one(number, asked) for number, asked in enumerate(seen))))
 
 
 def outputs_of(
@@ -124,15 +156,18 @@ def outputs_of(
             eos_token_ids=info.eos_token_ids,
             overhang=overhang,
             date=datetime.now(timezone.utc).date().isoformat(),
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
         ),
         rows,
     )
 
 
-async def _continued(engine: Engine, request_id: str, prompt: tuple[int, ...], tokens: int) -> tuple[int, ...]:
-    sampling = Sampling(tokens, ignore_eos=True)
+async def _continued(engine: Engine, request: Request) -> tuple[int, ...]:
+    tokens = request.sampling.max_output_tokens
     output: list[int] = []
-    async with aclosing(engine.generate(Request(request_id, prompt, sampling))) as events:
+    async with aclosing(engine.generate(request)) as events:
         async for event in events:
             if isinstance(event, Emission):
                 output += event.token_ids
@@ -142,3 +177,8 @@ async def _continued(engine: Engine, request_id: str, prompt: tuple[int, ...], t
             "Record the outputs with an engine that goes on past an end-of-sequence token.",
         )
     return tuple(output)
+
+
+def _next_seed(seed: int) -> int:
+    """Another seed within the 32 bits that every engine takes: the run's own would repeat its first draws."""
+    return (seed + 1) % 2**32

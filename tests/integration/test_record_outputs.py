@@ -36,11 +36,42 @@ def test_nothing_is_recorded_unless_asked(pytester: pytest.Pytester) -> None:
     assert not (pytester.path / "baselines").exists()
 
 
-def test_sampled_outputs_are_not_recorded(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_drafter="def test_it(speedbench): speedbench.measure(temperature=0.8, prompts=11)")
-    result = pytester.runpytest_inprocess("--speedbench-pair=tiny-draft", "--speedbench-record-outputs")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*Sampled outputs cannot be recorded for replay*"])
+SAMPLED = """
+    def test_drafter(speedbench):
+        speedbench.measure(temperature={}, top_p=0.9, seed={}, prompts=11, max_tokens=16).assert_no_regression()
+"""
+
+
+def test_sampled_outputs_are_recorded_and_replayed_as_they_were_asked(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_drafter=SAMPLED.format(0.8, 5))
+    pair = "--speedbench-pair=tiny-draft"
+    pytester.runpytest_inprocess(pair, "--speedbench-record-outputs", "--speedbench-update").assert_outcomes(passed=1)
+    outputs = read_outputs(pytester.path / "baselines" / "tiny-draft" / "mini.outputs", record_command="")
+    assert (outputs.head.temperature, outputs.head.top_p, outputs.head.seed) == (0.8, 0.9, 5)
+    assert len({row.seed for row in outputs.rows}) == len(outputs.rows)
+    for row in outputs.rows:
+        assert row.margins_nats is None
+        assert row.log_probabilities_nats is not None
+        assert len(row.log_probabilities_nats) == len(row.output_ids) + outputs.head.overhang
+
+    replay = (pair, "--speedbench-mode=replay")
+    result = pytester.runpytest_inprocess(*replay)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*note: the outputs are those of transformers *, sampled; the drafts are greedy."])
+    result = pytester.runpytest_inprocess(*replay, "--speedbench-engine-args=draft_sampling=probabilistic")
+    result.stdout.fnmatch_lines(["*sampled; the drafts are drawn, and every record is one draw."])
+    result.stdout.no_fnmatch_line("*not comparable*")
+
+    for temperature, seed, words in (
+        (0.7, 5, "*recorded with temperature 0.8 and top_p 0.9, and the run asks for temperature 0.7 and top_p 0.9*"),
+        (0.0, 5, "*recorded with temperature 0.8 and top_p 0.9, and the run asks for greedy decoding*"),
+        (0.8, 6, "*sampled with the seed 5, and the run asks for another*"),
+    ):
+        pytester.makepyfile(test_drafter=SAMPLED.format(temperature, seed))
+        result = pytester.runpytest_inprocess(*replay)
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines([words])
+        result.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_later_turns_are_kept_with_the_replies_before_them(pytester: pytest.Pytester) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from pytest_speedbench.config import Pair
+from pytest_speedbench.config import Pair, Sampling
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request
 from pytest_speedbench.engines.transformers.options import TransformersOptions
 from pytest_speedbench.engines.transformers.pair_decoder import PairDecoder
@@ -111,6 +111,19 @@ class TransformersEngine:
             raise EngineError("The transformers engine was asked before it was started.", "Start it first.")
         margins = self._decoder.margins_nats
         return await asyncio.get_running_loop().run_in_executor(self._worker, margins, prompt_ids, output_ids)
+
+    async def log_probabilities_nats(
+        self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...], sampling: Sampling
+    ) -> tuple[float, ...]:
+        """How likely every token of a sampled output was.
+
+        Raises:
+            EngineError: it is not started.
+        """
+        if self._worker is None or self._decoder is None:
+            raise EngineError("The transformers engine was asked before it was started.", "Start it first.")
+        stated = self._decoder.log_probabilities_nats
+        return await asyncio.get_running_loop().run_in_executor(self._worker, stated, prompt_ids, output_ids, sampling)
 
     async def stop(self) -> None:
         """Free the models and the worker thread."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import GenerationConfig, StoppingCriteriaList
+from transformers import GenerationConfig, StoppingCriteriaList, TemperatureLogitsWarper, TopPLogitsWarper
 from transformers.generation.candidate_generator import CandidateGenerator
 
 from pytest_speedbench.config import DrafterMethod, EngineArg, Pair, Sampling
@@ -120,18 +120,36 @@ class PairDecoder:
 
     def margins_nats(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[float, ...]:
         """By how many nats the target preferred each output token to the best of the others."""
-        text = torch.tensor([prompt_ids + output_ids[:-1]], device=self._placement.device)
-        chosen = torch.tensor(output_ids, device=self._placement.device)[:, None]
-        with torch.inference_mode():
-            logits = self._target.model(input_ids=text, logits_to_keep=len(output_ids)).logits[0].float()
+        logits, chosen = self._read(prompt_ids, output_ids)
         own = logits.gather(1, chosen)
         others = logits.scatter(1, chosen, float("-inf")).amax(dim=1, keepdim=True)
         return tuple((own - others)[:, 0].tolist())
+
+    def log_probabilities_nats(
+        self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...], sampling: Sampling
+    ) -> tuple[float, ...]:
+        """The natural log-probability of each output token under the distribution that ``generate`` draws from."""
+        logits, chosen = self._read(prompt_ids, output_ids)
+        logits = TemperatureLogitsWarper(sampling.temperature)(chosen, logits)
+        kept = logits
+        if sampling.top_p < 1:
+            kept = TopPLogitsWarper(sampling.top_p)(chosen, logits)
+            # What was put out was among the kept ones, though rounding may see it beyond the last of them now.
+            kept = kept.scatter(1, chosen, logits.gather(1, chosen))
+        found = torch.log_softmax(kept, dim=-1).gather(1, chosen)
+        return tuple(found[:, 0].clamp(max=0.0).tolist())
 
     def close(self) -> None:
         """Let go of the models."""
         if self._drafter is not None:
             self._drafter.close()
+
+    def _read(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The target's logits where it put out every token, [tokens, V], and those tokens, [tokens, 1]."""
+        text = torch.tensor([prompt_ids + output_ids[:-1]], device=self._placement.device)
+        chosen = torch.tensor(output_ids, device=self._placement.device)[:, None]
+        with torch.inference_mode():
+            return self._target.model(input_ids=text, logits_to_keep=len(output_ids)).logits[0].float(), chosen
 
     def _recorded(self, generation_config: Any, recorders: list[Recorder]) -> CandidateGenerator:
         if self._drafter is None or self._pair.drafter is None:

@@ -31,6 +31,7 @@ from pytest_speedbench.engines.devices import cpu_name
 from pytest_speedbench.engines.steps import by_step
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
 from pytest_speedbench.engines.vllm.counters import speculation_counters
+from pytest_speedbench.engines.vllm.margins import LAST_TOKEN_RANKS, margins_of
 from pytest_speedbench.engines.vllm.record import acceptance_record
 from pytest_speedbench.engines.vllm.resolved import resolved_arguments
 from pytest_speedbench.engines.vllm.steps import StepLog
@@ -111,6 +112,19 @@ class VllmEngine:
         async for output in self._started().generate(prompt, params, f"read#{next(self._numbers)}"):
             final = output
         return None if final.prompt_token_ids is None else tuple(final.prompt_token_ids)
+
+    async def margins_nats(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[float, ...] | None:
+        """How sure the target was of every output token, from a prefill of the prompt and all but the last of them."""
+        params = SamplingParams(
+            temperature=0.0, max_tokens=1, prompt_logprobs=2, logprobs=LAST_TOKEN_RANKS, detokenize=False
+        )
+        final: Any = None
+        prompt: Any = {"prompt_token_ids": [*prompt_ids, *output_ids[:-1]]}
+        async for output in self._started().generate(prompt, params, f"margins#{next(self._numbers)}"):
+            final = output
+        entries = [*final.prompt_logprobs[len(prompt_ids) :], final.outputs[0].logprobs[0]]
+        ranked = [{int(token): float(value.logprob) for token, value in entry.items()} for entry in entries]
+        return margins_of(output_ids, ranked)
 
     async def stop(self) -> None:
         """Stop vLLM and its processes."""

@@ -8,6 +8,7 @@ import msgspec
 
 from pytest_speedbench.config import Sampling
 from pytest_speedbench.engines.openai.dialects import Dialect
+from pytest_speedbench.engines.vllm.margins import LAST_TOKEN_RANKS, margins_of
 from pytest_speedbench.errors import EngineError
 
 DIALECT = Dialect("token_ids", fields={"return_token_ids": True})
@@ -24,6 +25,19 @@ class _RankedChoice(msgspec.Struct):
 
 class _Ranked(msgspec.Struct):
     choices: list[_RankedChoice]
+
+
+class _Logprob(msgspec.Struct):
+    logprob: float
+
+
+class _ReadChoice(msgspec.Struct):
+    logprobs: _TopLogprobs
+    prompt_logprobs: list[dict[str, _Logprob] | None]
+
+
+class _Read(msgspec.Struct):
+    choices: list[_ReadChoice]
 
 
 def ranking_request(model: str, prompt_ids: tuple[int, ...], count: int) -> dict[str, Any]:
@@ -43,7 +57,35 @@ def read_ranking(answer: bytes, count: int) -> tuple[tuple[int, float], ...]:
         entries = msgspec.json.decode(answer, type=_Ranked).choices[0].logprobs.top_logprobs[0].items()
         ranked = [(int(token.removeprefix(_TOKEN_ID)), logprob) for token, logprob in entries]
     except (msgspec.DecodeError, ValueError, IndexError) as error:
-        raise EngineError(
-            f"The server's log-probabilities cannot be read: {error}.", "Use a vLLM server of a supported version."
-        ) from error
+        raise _unreadable(error) from error
     return tuple(sorted(ranked, key=lambda row: (-row[1], row[0]))[:count])
+
+
+def margins_request(model: str, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> dict[str, Any]:
+    """The body that has a prompt and all but the last of its output tokens read, with log-probabilities."""
+    body = ranking_request(model, prompt_ids + output_ids[:-1], LAST_TOKEN_RANKS)
+    return {**body, "prompt_logprobs": 2}
+
+
+def read_margins(answer: bytes, prompt_tokens: int, output_ids: tuple[int, ...]) -> tuple[float, ...] | None:
+    """The answer to a :func:`margins_request`: how sure the target was of every output token, in nats.
+
+    Raises:
+        EngineError: the server does not give them, or does not name tokens by their ids.
+    """
+    try:
+        choice = msgspec.json.decode(answer, type=_Read).choices[0]
+        read = [
+            {int(token): entry.logprob for token, entry in (entries or {}).items()}
+            for entries in choice.prompt_logprobs[prompt_tokens:]
+        ]
+        last = choice.logprobs.top_logprobs[0].items()
+        return margins_of(output_ids, [*read, {int(token.removeprefix(_TOKEN_ID)): value for token, value in last}])
+    except (msgspec.DecodeError, ValueError, IndexError) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> EngineError:
+    return EngineError(
+        f"The server's log-probabilities cannot be read: {error}.", "Use a vLLM server of a supported version."
+    )

@@ -25,7 +25,13 @@ from pytest_speedbench.engines.openai.dialects import PATH
 from pytest_speedbench.engines.openai.read_back import prompt_in
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
 from pytest_speedbench.engines.vllm.resolved import resolved_arguments
-from pytest_speedbench.engines.vllm_serve.completions import DIALECT, ranking_request, read_ranking
+from pytest_speedbench.engines.vllm_serve.completions import (
+    DIALECT,
+    margins_request,
+    ranking_request,
+    read_margins,
+    read_ranking,
+)
 from pytest_speedbench.engines.vllm_serve.description import ServerInfo, server_info, server_version
 from pytest_speedbench.engines.vllm_serve.endpoint import KEY_VARIABLE, endpoint_key, own_key
 from pytest_speedbench.engines.vllm_serve.launch import start_server
@@ -111,6 +117,16 @@ class VllmServeEngine(BehindHttp):
         """
         client, model = self._started()
         return prompt_in(await client.post(PATH, ranking_request(model.name, prompt_ids, 1)))
+
+    async def margins_nats(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[float, ...] | None:
+        """How sure the target was of every output token.
+
+        Raises:
+            EngineError: the server refuses or does not answer.
+        """
+        client, model = self._started()
+        answer = await client.post(PATH, margins_request(model.name, prompt_ids, output_ids))
+        return read_margins(answer, len(prompt_ids), output_ids)
 
     @property
     def _draft_length(self) -> int | None:

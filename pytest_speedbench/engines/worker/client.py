@@ -14,6 +14,7 @@ from pytest_speedbench.engines.processes import EngineProcess
 from pytest_speedbench.engines.worker.messages import (
     PROTOCOL,
     AskCounters,
+    AskMargins,
     AskNextTokens,
     AskReading,
     Cancel,
@@ -22,6 +23,7 @@ from pytest_speedbench.engines.worker.messages import (
     Failed,
     Finished,
     Generate,
+    Margins,
     NextTokens,
     PlainPair,
     PlainRequest,
@@ -40,6 +42,7 @@ _STOP_S = 10.0
 """vLLM gives its own processes 5 s."""
 _EXIT_S = 2.0
 _EXPLAINED_LINES = 5000
+_Question = AskCounters | AskNextTokens | AskReading | AskMargins
 _NO_WORD = "Its last output says why; a kill by the system for want of memory leaves no word."
 
 
@@ -134,6 +137,11 @@ class WorkerEngine:
         answer = await self._answer(lambda key: AskReading(key, prompt_ids))
         return answer.prompt_ids if isinstance(answer, Reading) else None
 
+    async def margins_nats(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[float, ...] | None:
+        """How sure the target was of every output token; ``None`` if the engine does not say."""
+        answer = await self._answer(lambda key: AskMargins(key, prompt_ids, output_ids))
+        return answer.margins_nats if isinstance(answer, Margins) else None
+
     async def stop(self) -> None:
         """End the engine and its processes: asked first, killed if it does not."""
         process, self._process = self._process, None
@@ -169,11 +177,11 @@ class WorkerEngine:
         self._answers[self._keys] = answers
         return self._keys, answers
 
-    def _send(self, message: Generate | Cancel | AskCounters | AskNextTokens | AskReading | Stop) -> None:
+    def _send(self, message: Generate | Cancel | _Question | Stop) -> None:
         if self._writer is not None:
             send(self._writer, message)
 
-    async def _answer(self, question: Callable[[int], AskCounters | AskNextTokens | AskReading]) -> ToClient:
+    async def _answer(self, question: Callable[[int], _Question]) -> ToClient:
         """Ask what has one answer; ``question`` makes the message from its key."""
         key, answers = await self._ask()
         try:

@@ -20,11 +20,12 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from pytest_speedbench.config import Pair
-from pytest_speedbench.engines.base import CountsSpeculation, Emission, Engine, RanksTokens, ReadsBack
+from pytest_speedbench.engines.base import CountsSpeculation, Emission, Engine, RanksTokens, ReadsBack, StatesMargins
 from pytest_speedbench.engines.processes import OWNER_VARIABLE, kill_family
 from pytest_speedbench.engines.worker.messages import (
     PROTOCOL,
     AskCounters,
+    AskMargins,
     AskNextTokens,
     AskReading,
     Cancel,
@@ -33,6 +34,7 @@ from pytest_speedbench.engines.worker.messages import (
     Failed,
     Finished,
     Generate,
+    Margins,
     NextTokens,
     PlainInfo,
     Reading,
@@ -139,6 +141,8 @@ class _Host:
                 self._begin(message.key, self._rank(engine, message))
             elif isinstance(message, AskReading):
                 self._begin(message.key, self._read_back(engine, message))
+            elif isinstance(message, AskMargins):
+                self._begin(message.key, self._margins(engine, message))
         return False
 
     async def stop(self) -> None:
@@ -188,6 +192,14 @@ class _Host:
     async def _read_back(self, engine: Engine, message: AskReading) -> None:
         ids = await engine.prompt_as_read(message.prompt_ids) if isinstance(engine, ReadsBack) else None
         send(self._writer, Reading(message.key, ids))
+
+    async def _margins(self, engine: Engine, message: AskMargins) -> None:
+        said = (
+            await engine.margins_nats(message.prompt_ids, message.output_ids)
+            if isinstance(engine, StatesMargins)
+            else None
+        )
+        send(self._writer, Margins(message.key, said))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import msgspec
 from pytest_speedbench.config import Drafter, Pair, Sampling
 from pytest_speedbench.engines.base import EngineInfo, Finish, Request, SpeculationCounters
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised when a message changes; both sides must speak the same."""
 
 _LENGTH_BYTES = 4
@@ -120,6 +120,14 @@ class AskReading(msgspec.Struct, frozen=True, tag=True):
     prompt_ids: tuple[int, ...]
 
 
+class AskMargins(msgspec.Struct, frozen=True, tag=True):
+    """How sure was the target of this output?"""
+
+    key: int
+    prompt_ids: tuple[int, ...]
+    output_ids: tuple[int, ...]
+
+
 class Stop(msgspec.Struct, frozen=True, tag=True):
     """Stop the engine and end."""
 
@@ -166,6 +174,13 @@ class Reading(msgspec.Struct, frozen=True, tag=True):
     prompt_ids: tuple[int, ...] | None
 
 
+class Margins(msgspec.Struct, frozen=True, tag=True):
+    """One margin in nats per output token; ``None`` when the engine does not say."""
+
+    key: int
+    margins_nats: tuple[float, ...] | None
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """A request failed, or the engine itself where ``key`` is ``None``; ``unsupported`` if it was not even tried."""
 
@@ -175,8 +190,8 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     unsupported: bool = False
 
 
-ToHost = Start | Generate | Cancel | AskCounters | AskNextTokens | AskReading | Stop
-ToClient = Started | Emitted | Finished | Counters | NextTokens | Reading | Failed
+ToHost = Start | Generate | Cancel | AskCounters | AskNextTokens | AskReading | AskMargins | Stop
+ToClient = Started | Emitted | Finished | Counters | NextTokens | Reading | Margins | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _host_decoder = msgspec.msgpack.Decoder(ToHost)

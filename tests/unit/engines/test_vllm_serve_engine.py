@@ -354,6 +354,42 @@ def test_the_most_probable_next_tokens() -> None:
     assert asyncio.run(session()) == ((40, -0.25), (3, -2.5), (9, -2.5))
 
 
+def test_margins_are_those_of_the_outputs_own_tokens() -> None:
+    def entry(**logprobs: float) -> dict[str, object]:
+        return {token[1:]: {"logprob": value, "rank": 1, "decoded_token": "x"} for token, value in logprobs.items()}
+
+    read = [None, *[entry(_5=-0.5, _6=-1.0)] * (len(PROMPT) - 1), entry(_40=-0.25, _3=-1.5), entry(_7=-3, _8=-1, _9=-2)]
+    answers = {(40, 7, 9): (1.25, -2.0, 0.5), (40, 7, 5): None}
+
+    async def session(output: tuple[int, ...]) -> tuple[float, ...] | None:
+        async def respond(_: web.Request) -> web.StreamResponse:
+            choice = {"logprobs": {"top_logprobs": [{"token_id:9": -0.5, "token_id:3": -1.0}]}, "prompt_logprobs": read}
+            return web.Response(text=json.dumps({"choices": [choice]}))
+
+        standin = StandIn(respond=respond)
+        async with serving(standin), started(pair(standin.url)) as (engine, _):
+            margins = await engine.margins_nats(PROMPT, output)
+            asked = standin.asked[0]
+            assert (asked["prompt"], asked["prompt_logprobs"]) == ([*PROMPT, 40, 7], 2)
+            return margins
+
+    for output, expected in answers.items():
+        assert asyncio.run(session(output)) == expected
+
+
+def test_a_server_without_log_probabilities_of_the_prompt_says_so() -> None:
+    async def respond(_: web.Request) -> web.StreamResponse:
+        choice = {"logprobs": {"top_logprobs": [{"token_id:9": -0.5, "token_id:3": -1.0}]}}
+        return web.Response(text=json.dumps({"choices": [choice]}))
+
+    async def session() -> None:
+        async with serving(StandIn(respond=respond)) as standin, started(pair(standin.url)) as (engine, _):
+            await engine.margins_nats(PROMPT, (40, 9))
+
+    with pytest.raises(EngineError, match=r"log-probabilities cannot be read: .*prompt_logprobs"):
+        asyncio.run(session())
+
+
 def test_the_model_is_found_among_several() -> None:
     cards: list[dict[str, object]] = [
         {"id": name, "root": f"/models/{name}", "max_model_len": 4096} for name in ("a", "b")

@@ -95,6 +95,8 @@ def test_what_the_engine_can_do_it_can_do() -> None:
     assert getattr(counters, "accepted_per_position", None) == (3, 2, 1)
     assert tokens == ((40, 0.0), (41, -1.0))
     assert hosted(lambda host: host.prompt_as_read((5, 6))) == (5, 5, 6)
+    assert hosted(lambda host: host.margins_nats((4, 6), (1, 2))) == (0.25, 0.5)
+    assert hosted(lambda host: host.margins_nats((0, 6), (1, 2))) is None
     assert isinstance(engine(), CountsSpeculation)
     assert isinstance(engine(), RanksTokens)
     assert isinstance(engine(), Prints)

@@ -61,6 +61,9 @@ class TroubledEngine(ScriptedEngine):
     async def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...] | None:
         return (prompt_ids[0], *prompt_ids)
 
+    async def margins_nats(self, prompt_ids: tuple[int, ...], output_ids: tuple[int, ...]) -> tuple[float, ...] | None:
+        return tuple(output / prompt_ids[0] for output in output_ids) if prompt_ids[0] else None
+
     async def stop(self) -> None:
         if self._trouble == "never stop":
             _block()

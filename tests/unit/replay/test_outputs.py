@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import zlib
 from pathlib import Path
 
@@ -33,15 +34,21 @@ HEAD = OutputsHead(
 )
 
 
-def rows(vocab_size: int) -> st.SearchStrategy[StoredOutput]:
+@st.composite
+def rows(draw: st.DrawFn, vocab_size: int) -> StoredOutput:
     ids = st.lists(st.integers(0, vocab_size - 1), min_size=1, max_size=20).map(tuple)
+    row = draw(st.builds(StoredOutput, ids, ids, ids, st.booleans()))
 
-    def with_margins(row: StoredOutput) -> st.SearchStrategy[StoredOutput]:
-        size = len(row.output_ids)
-        margins = st.none() | st.lists(st.floats(-1, 99, width=32), min_size=size, max_size=size).map(tuple)
-        return margins.map(lambda values: msgspec.structs.replace(row, margins_nats=values))
+    def one_each(tokens: tuple[int, ...], least: float, most: float) -> tuple[float, ...] | None:
+        values = st.lists(st.floats(least, most, width=32), min_size=len(tokens), max_size=len(tokens))
+        return draw(st.none() | values.map(tuple))
 
-    return st.builds(StoredOutput, ids, ids, ids, st.booleans()).flatmap(with_margins)
+    return msgspec.structs.replace(
+        row,
+        margins_nats=one_each(row.output_ids, -1, 99),
+        seed=draw(st.none() | st.integers(0, 2**32 - 1)),
+        log_probabilities_nats=one_each(row.continued, -99, 0),
+    )
 
 
 @pytest.mark.parametrize("vocab_size", [100, 65_536, 65_537, 200_000])
@@ -79,16 +86,45 @@ def forged(path: Path, rows: list[object], head: OutputsHead = HEAD) -> Path:
 @pytest.mark.parametrize(
     "row",
     [
-        [b"", b"\1\0", b"", True, None],
-        [b"\1\0", b"", b"", True, None],
-        [b"\1\0", b"\1", b"", True, None],
-        [b"\1\0", b"\xff\xff", b"", True, None],
-        [b"\1\0", b"\1\0", b"", True, b"\0" * 8],
-        [b"\1\0", b"\1\0", b"", 7, None],
+        [b"", b"\1\0", b"", True, None, None, None],
+        [b"\1\0", b"", b"", True, None, None, None],
+        [b"\1\0", b"\1", b"", True, None, None, None],
+        [b"\1\0", b"\xff\xff", b"", True, None, None, None],
+        [b"\1\0", b"\1\0", b"", True, b"\0" * 8, None, None],
+        [b"\1\0", b"\1\0", b"", 7, None, None, None],
+        [b"\1\0", b"\1\0", b"\1\0", True, None, 7, b"\0" * 4],
+        [b"\1\0", b"\1\0", b"", True, None, 7, struct.pack("<f", 0.5)],
+        [b"\1\0", b"\1\0", b"", True, None, 7, struct.pack("<f", float("nan"))],
         ["text"],
     ],
-    ids=["no prompt", "no output", "half an id", "outside the vocabulary", "too many margins", "a number", "a text"],
+    ids=[
+        "no prompt",
+        "no output",
+        "half an id",
+        "outside the vocabulary",
+        "too many margins",
+        "a number",
+        "too few log-probabilities",
+        "more than certain",
+        "no probability",
+        "a text",
+    ],
 )
 def test_rows_that_cannot_be_are_refused(tmp_path: Path, row: list[object]) -> None:
     with pytest.raises(OutputsError, match="are damaged"):
         read_outputs(forged(tmp_path / "mini.outputs", [row]), record_command="record")
+
+
+def test_a_row_that_can_be_is_read(tmp_path: Path) -> None:
+    row = [b"\1\0", b"\2\0", b"\3\0", True, None, 7, struct.pack("<2f", -0.5, 0.0)]
+    read = read_outputs(forged(tmp_path / "mini.outputs", [row]), record_command="record").rows
+    assert read == (StoredOutput((1,), (2,), (3,), stopped=True, seed=7, log_probabilities_nats=(-0.5, 0.0)),)
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mini.outputs"
+    write_outputs(path, Outputs(HEAD, (StoredOutput((1,), (2,), (), stopped=True),)))
+    path.write_bytes(path.read_bytes().replace(MAGIC, b"pytest-speedbench outputs 1\n", 1))
+    with pytest.raises(OutputsError, match="are in the format of another version") as caught:
+        read_outputs(path, record_command="pytest --record")
+    assert "pytest --record" in str(caught.value)
