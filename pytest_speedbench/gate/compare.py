@@ -9,9 +9,12 @@ prompts are of unequal length: long answers hold more steps.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.gate.effects import Common, Estimate, LogRatio
+from scipy.special import stdtrit
+
+from pytest_speedbench.gate.effects import Common, Estimate, LogRatio, RunNoise
 from pytest_speedbench.gate.figures import LENGTHS, rate_metric
 from pytest_speedbench.gate.multiplicity import holm_adjusted, holm_levels
 from pytest_speedbench.gate.noise import OVERALL, shared_noise
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from pytest_speedbench.gate.pairing import Pairing
 
 
+_SMALL_WIDTH = 1e-3
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One figure of one row, seen once.
@@ -34,17 +40,26 @@ class Look:
         estimate: the same with its moderated variance.
         boundary: the ratio at which the drop is just the tolerance.
         share: the part of the row's error that this look may use; all looks' shares add up to 1.
+        near_ties: what rounding may add where outputs were replayed; it is in the estimate.
     """
 
     ratio: LogRatio
     estimate: Estimate
     boundary: float
     share: float = 1.0
+    near_ties: RunNoise | None = None
 
     @property
     def p_value(self) -> float:
         """One-sided p-value over the look's share: at most the row's level where this look finds a regression."""
         return min(1.0, self.estimate.p_value(self.boundary) / self.share)
+
+    def near_tie_width(self, level: float) -> float | None:
+        """How far near ties alone may move the figure, as a share of it; ``None`` for not at all."""
+        if self.near_ties is None or not self.near_ties.variance:
+            return None
+        quantile = -float(stdtrit(self.near_ties.freedom, level))
+        return quantile * sqrt(self.near_ties.variance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +127,9 @@ def look_at(
             noise = shared_noise(pairing.noise, row.name, metric)
             shared = replace(common, skewness=None) if row.of_all else common
             estimate = Estimate.of(ratio, shared, early=early).with_noise(noise)
+            ties = RunNoise(row.near_tie_variance(metric), estimate.freedom)
             boundary = max(1e-9, 1 - row.accepted_drop(metric, ratio.baseline))
-            looks[row.name, metric] = Look(ratio, estimate, boundary, share)
+            looks[row.name, metric] = Look(ratio, estimate.with_noise(ties), boundary, share, ties)
     return looks
 
 
@@ -147,7 +163,12 @@ def judged(
         family_error=policy.family_error,
         mode=policy.mode,
         basis=pairing.basis,
-        notes=(*pairing.notes, *notes, *_notes(rows)),
+        notes=(
+            *pairing.notes,
+            *notes,
+            *_notes(rows),
+            *_near_tie_notes(rows, [*found, *([overall] if overall else [])]),
+        ),
         update_hint=pairing.update_hint,
     )
 
@@ -175,6 +196,7 @@ def _change(key: tuple[str, str], outcome: Outcome, level: float, adjusted: floa
         level=level * look.share,
         verdict=verdict,
         detectable_drop=look.estimate.detectable_drop(tolerance, level * look.share),
+        near_ties=look.near_tie_width(level * look.share),
     )
 
 
@@ -195,6 +217,30 @@ def _finished(row: Row, changes: Sequence[Change], lacking: Sequence[str], stopp
         reason=reason,
         stopped=row.name in stopped,
     )
+
+
+def _near_tie_notes(rows: Sequence[Row], judged_rows: Sequence[GateRow]) -> list[str]:
+    """How far other texts of the target may move what was replayed, or that it cannot be said."""
+    if any(pair.exposed is None for row in rows for pair in row.usable):
+        return [
+            "The outputs were replayed, and how far another rounding of the target could move the figures is not known "
+            "(the file of outputs has no margins, or the dtype is not known): the intervals do not allow for it."
+        ]
+    widths = {row.name: row.changes[0].near_ties for row in judged_rows if row.changes}
+    known = {name: width for name, width in widths.items() if width is not None}
+    if not known:
+        return []
+    most = max(known, key=lambda name: known[name])
+    overall = f"overall by {_in_words(known[OVERALL])}, " if OVERALL in known and most != OVERALL else ""
+    return [
+        "The outputs were replayed: where the target is near a tie, an engine may put out another text, which may move "
+        f"the lengths, {overall}most in {most}, by {_in_words(known[most])}. The intervals allow for it."
+    ]
+
+
+def _in_words(width: float) -> str:
+    """A width as a percentage."""
+    return f"±{width:.1%}" if width >= _SMALL_WIDTH else f"less than ±{_SMALL_WIDTH:.2%}"
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = 100
 METRIC_WORDS = {"al_macro": "AL macro", "al_pooled": "AL pooled"}
 _MOST_NAME_COLUMNS = 40
+_SHOWN_WIDTH = 0.0005
 
 
 def failure_message(result: GateResult, where: Sequence[str] = ()) -> str:
@@ -73,9 +74,12 @@ def describe_change(change: Change) -> str:
     interval = ""
     if change.lower is not None and change.upper is not None:
         interval = f" [{_percent(change.lower)}, {_percent(change.upper)}]"
+    near_ties = ""
+    if change.near_ties is not None and change.near_ties >= _SHOWN_WIDTH:
+        near_ties = f", near ties ±{change.near_ties:.1%} in the interval"
     return (
         f"{METRIC_WORDS.get(change.metric, change.metric.upper())} {change.baseline:.3f} -> {change.candidate:.3f}, "
-        f"{_percent(change.change)}{interval}, tolerance {change.tolerance:.1%}"
+        f"{_percent(change.change)}{interval}, tolerance {change.tolerance:.1%}{near_ties}"
     )
 
 

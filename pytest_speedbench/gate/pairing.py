@@ -12,6 +12,7 @@ from pytest_speedbench.gate.counts import StepCounts
 from pytest_speedbench.gate.effects import RunNoise
 from pytest_speedbench.gate.noise import calibration_notes, run_noise
 from pytest_speedbench.measure.run import Run
+from pytest_speedbench.metrics.near_ties import exposed_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +39,8 @@ class PromptPair:
         after: the counts now.
         turns: how many turns the prompt has.
         problem: why the two sides cannot be compared though they should be, in words; then the category does not pass.
+        exposed: of a side that was replayed, the share of its steps that rounding may have made another text of;
+            ``None`` if that is not known.
     """
 
     question_id: str
@@ -46,6 +49,7 @@ class PromptPair:
     after: StepCounts | None
     turns: int = 1
     problem: str = ""
+    exposed: float | None = 0.0
 
     @property
     def baseline_al(self) -> float | None:
@@ -102,13 +106,17 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one measurement knows of a prompt; ``records`` has one per run, and none if one lacks it."""
+    """What one measurement knows of a prompt; ``records`` has one per run, and none if one lacks it.
+
+    ``exposed`` is as in :class:`PromptPair`.
+    """
 
     category: str
     turns: int
     prompt_sha256: str
     output_sha256: str
     records: tuple[AcceptanceRecord, ...]
+    exposed: float | None = 0.0
 
 
 def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
@@ -176,6 +184,7 @@ def make_pair(question_id: str, before: Side | None, after: Side, *, undrafted: 
         after=StepCounts.of(after.records, undrafted=undrafted),
         turns=after.turns,
         problem=problem,
+        exposed=_larger(before.exposed if before else 0.0, after.exposed),
     )
 
 
@@ -234,7 +243,13 @@ def side_of(conversation: Conversation, others: Sequence[AcceptanceRecord | None
         conversation.turns[0].prompt_sha256,
         output_sha256(conversation),
         known if len(known) == len(records) else (),
+        exposed_share(conversation),
     )
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    """Of two replays of one text: what is another text for the one is so for the other."""
+    return None if one is None or other is None else max(one, other)
 
 
 def describe(baseline: Baseline | Run) -> str:

@@ -6,6 +6,8 @@ from collections import Counter
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pytest_speedbench.gate.effects import MIN_PROMPTS, LogRatio
 from pytest_speedbench.gate.figures import AL_MACRO, LENGTHS, paired_change, sums, unpaired_change
 from pytest_speedbench.gate.noise import OVERALL
@@ -84,6 +86,24 @@ class Row:
             weight * self._tolerance.of(metric, category).relative_to(baseline) for category, weight in weights
         )
         return accepted / sum(weight for _, weight in weights)
+
+    def near_tie_variance(self, metric: str) -> float:
+        """What rounding may add to the variance of the figure's logarithm, where outputs were replayed.
+
+        The steps after a token that rounding turned over are decoded anew, to another text of the same prompt: of the
+        share e_i of prompt i's steps the difference of two such texts. With v_i the variance of what a prompt adds to
+        the figure if it was decoded anew, that is Σ e_i 2 v_i, linear in e_i because steps add up. Where prompts weigh
+        by their steps, the new text may also be longer or shorter: of what the prompt adds to the figure's change, ψ_i,
+        up to once itself is added or lost, e_i ψ_i². Exposures that are not known add nothing; the notes say so.
+        """
+        exposed = [pair.exposed or 0.0 for pair in self.usable if pair.after is not None]
+        if not any(exposed):
+            return 0.0
+        table, shares = sums(metric, self.after), np.array(exposed)
+        variance = float((shares * 2 * table.scatter).sum()) / float(table.over.sum()) ** 2
+        if metric != AL_MACRO:
+            variance += float((shares * table.influence**2).sum())
+        return variance
 
     def untested(self) -> GateRow:
         """The finished row where nothing could be tested. Prompts that did not change at all are no regression."""

@@ -167,7 +167,7 @@ def _one_sided(question_id: str, side: Side, *, undrafted: bool, is_baseline: bo
     elif undrafted and any(record.decode_steps is None for record in side.records):
         problem = "the engine does not say how many decode steps had no draft"
     before, after = (counts, None) if is_baseline else (None, counts)
-    return PromptPair(question_id, side.category, before, after, side.turns, problem)
+    return PromptPair(question_id, side.category, before, after, side.turns, problem, side.exposed)
 
 
 def _against_table(question_id: str, side: Side, *, with_prefill: bool) -> PromptPair:
@@ -181,7 +181,7 @@ def _against_table(question_id: str, side: Side, *, with_prefill: bool) -> Promp
         # A prefill makes one token, as a step without a draft does.
         records = tuple(replace(r, undrafted_steps=(r.undrafted_steps or 0) + side.turns) for r in records)
     after = StepCounts.of(records, undrafted=with_prefill)
-    return PromptPair(question_id, side.category, None, after, side.turns, problem)
+    return PromptPair(question_id, side.category, None, after, side.turns, problem, side.exposed)
 
 
 def _mix_shift(pairs: Sequence[PromptPair]) -> float:

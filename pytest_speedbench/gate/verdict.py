@@ -73,6 +73,8 @@ class Change:
         verdict: what can be said.
         detectable_drop: the smallest true drop that a test like this one, with this noise and as many prompts, finds
             with a probability of 80 %.
+        near_ties: how far rounding alone may move a figure of replayed outputs, as a share of it and at the same error
+            level; the interval allows for it. ``None`` where nothing was replayed, or where that is not known.
     """
 
     metric: str
@@ -87,6 +89,7 @@ class Change:
     level: float | None
     verdict: Verdict
     detectable_drop: float | None
+    near_ties: float | None = None
 
     @property
     def change(self) -> float:

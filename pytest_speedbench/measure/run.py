@@ -10,6 +10,7 @@ from pytest_speedbench.acceptance import AcceptanceRecord, Counted, pool
 from pytest_speedbench.config import Load, Pair, Sampling
 from pytest_speedbench.engines.base import EngineInfo, FinishReason, RoutedExperts
 from pytest_speedbench.engines.identity import ModelIdentity
+from pytest_speedbench.numerics import Exposure
 from pytest_speedbench.splits.schema import Split
 
 
@@ -27,6 +28,8 @@ class Turn:
         acceptance: the engine's record; ``None`` without a drafter, or when the engine does not say.
         preemptions: how often the engine computed the request anew; ``None`` if it does not say.
         routed_experts: of a mixture of experts, if the engine was asked to return them.
+        exposure: of a stored output, how far rounding may make another one of it; ``None`` if that is not known, or if
+            the output was decoded.
     """
 
     prompt_tokens: int
@@ -38,6 +41,7 @@ class Turn:
     acceptance: AcceptanceRecord | None
     preemptions: int | None = None
     routed_experts: RoutedExperts | None = None
+    exposure: Exposure | None = None
 
     @property
     def first_token_s(self) -> float:

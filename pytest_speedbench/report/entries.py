@@ -49,7 +49,10 @@ class MeasurementEntry(msgspec.Struct, frozen=True, tag="measurement"):
 
 
 class GateChange(msgspec.Struct, frozen=True):
-    """One figure's comparison. Changes are relative: −0.05 is a drop of 5 %."""
+    """One figure's comparison. Changes are relative: −0.05 is a drop of 5 %.
+
+    ``near_ties`` is how far rounding may move a replayed figure, which the interval allows for.
+    """
 
     metric: str
     baseline: float
@@ -59,6 +62,7 @@ class GateChange(msgspec.Struct, frozen=True):
     upper: float | None
     tolerance: float
     verdict: str
+    near_ties: float | None = None
 
 
 class GateRow(msgspec.Struct, frozen=True):

@@ -44,4 +44,5 @@ def _change(change: gate.Change) -> GateChange:
         upper=change.upper,
         tolerance=change.tolerance,
         verdict=change.verdict.value,
+        near_ties=change.near_ties,
     )

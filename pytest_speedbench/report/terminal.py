@@ -15,6 +15,7 @@ from pytest_speedbench.report.entries import FigureRow, GateChange, GateEntry, G
 
 ABSENT = "–"
 _LENGTHS = ("al_macro", "al_pooled")
+_SHOWN_WIDTH = 0.0005
 
 _VERDICT_STYLES = {
     "regression": "bold red",
@@ -146,13 +147,13 @@ def _gate_cells(row: GateRow) -> Iterable[str]:
         number(macro.candidate if macro else None, 3),
         *_change_cells(macro),
         *_change_cells(pooled),
-        f"{macro.tolerance:.1%}" if macro else ABSENT,
+        _tolerance(macro) if macro else ABSENT,
     )
 
 
 def _rate_cells(change: GateChange) -> Iterable[str]:
     rate = (number(change.baseline, 3), number(change.candidate, 3))
-    row = (f"  {change.metric.upper()}", "", *rate, *_change_cells(change), "", "", f"{change.tolerance:.1%}")
+    row = (f"  {change.metric.upper()}", "", *rate, *_change_cells(change), "", "", _tolerance(change))
     return (*row, _styled(change.verdict, change.verdict))
 
 
@@ -161,6 +162,12 @@ def _change_cells(change: GateChange | None) -> tuple[str, str]:
         return ABSENT, ABSENT
     interval = ABSENT if change.lower is None or change.upper is None else f"{change.lower:+.1%} … {change.upper:+.1%}"
     return f"{change.change:+.1%}", interval
+
+
+def _tolerance(change: GateChange) -> str:
+    """The tolerance, and by how much near ties of replayed outputs may blur it."""
+    shown = change.near_ties is not None and change.near_ties >= _SHOWN_WIDTH
+    return f"{change.tolerance:.1%}" + (f" ±{change.near_ties:.1%}" if shown else "")
 
 
 def _verdict(row: GateRow) -> str:
