@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ from pytest_speedbench.baselines import (
     baseline_path,
     check_keeps_prompts,
     load_baseline,
-    outputs_path,
     write_baseline,
 )
-from pytest_speedbench.baselines.replaying import asked_pair
+from pytest_speedbench.baselines.replaying import asked_pair, outputs_of
 from pytest_speedbench.config import Pair
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning, VerdictError
 from pytest_speedbench.measure import Progress, Run, StopRule
@@ -31,7 +31,7 @@ from pytest_speedbench.measure.asked import Splits
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.metrics.lossless import Difference, Judged
 from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
-from pytest_speedbench.outputs import write_outputs
+from pytest_speedbench.outputs import Outputs, write_outputs
 from pytest_speedbench.report.entries import BaselineEntry, Entry, MeasurementEntry, to_plain
 from pytest_speedbench.report.junit import figures
 from pytest_speedbench.report.progress import progress_bar, progress_log
@@ -242,9 +242,8 @@ class SpeedbenchSession:
         """The pair as it is asked: its engine, or the outputs that are stored beside its baseline."""
         return asked_pair(settings, self._whole(settings).name, self._config.rootpath)
 
-    def _outputs_path(self, settings: Settings) -> Path:
-        folder = self._config.rootpath / settings.baseline_dir
-        return outputs_path(folder, settings.pair.name, self._whole(settings).name)
+    def _store_outputs(self, settings: Settings, outputs: Outputs) -> None:
+        write_outputs(outputs_of(settings, self._whole(settings).name, self._config.rootpath), outputs)
 
     def _warm_up(self, settings: Settings) -> None:
         """Keep the engine's first use out of the speeds that a calibration stores."""
@@ -267,9 +266,7 @@ class SpeedbenchSession:
                 settings.timeouts,
                 stop=stop,
                 order_seed=None if stop is None else ORDER_SEED,
-                keep_outputs=(lambda outputs: write_outputs(self._outputs_path(settings), outputs))
-                if settings.record_outputs
-                else None,
+                keep_outputs=partial(self._store_outputs, settings) if settings.record_outputs else None,
             )
 
     def baseline(self, item: pytest.Item, settings: Settings, pair: str) -> Baseline:

@@ -17,6 +17,7 @@ from pytest_speedbench.baselines.store import (
     load_baseline,
     outputs_path,
     read_baseline,
+    states_path,
     write_baseline,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "load_baseline",
     "outputs_path",
     "read_baseline",
+    "states_path",
     "write_baseline",
 ]

@@ -23,5 +23,9 @@ def asked_pair(settings: Settings, split: str, root: Path | None = None) -> Pair
     """
     if settings.mode == "decode":
         return settings.pair
-    folder = (root or Path()) / settings.baseline_dir
-    return replayed(settings.pair, outputs_path(folder, settings.pair.name, split))
+    return replayed(settings.pair, outputs_of(settings, split, root))
+
+
+def outputs_of(settings: Settings, split: str, root: Path | None = None) -> Path:
+    """Where the outputs of the pair on a split are stored; arguments as of :func:`asked_pair`."""
+    return outputs_path((root or Path()) / settings.baseline_dir, settings.pair.name, split)

@@ -14,6 +14,7 @@ from pytest_speedbench.baselines.calibration import RepeatedCounts
 from pytest_speedbench.baselines.schema import FORMAT, SCHEMA_VERSION, Baseline
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.outputs import SUFFIX
+from pytest_speedbench.states import states_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,15 @@ def outputs_path(folder: Path, pair: str, split: str) -> Path:
         BaselineError: an empty name.
     """
     return baseline_path(folder, pair, split).with_suffix(SUFFIX)
+
+
+def states_path(folder: Path, pair: str, split: str) -> Path:
+    """Where the target's hidden states on those outputs live: a folder beside them.
+
+    Raises:
+        BaselineError: an empty name.
+    """
+    return states_beside(outputs_path(folder, pair, split))
 
 
 def list_baselines(folder: Path) -> list[Path]:

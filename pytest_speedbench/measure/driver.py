@@ -127,7 +127,9 @@ async def measure(
     for task in tasks:
         _check_length(task.prompt, 0, first.tokens(task.place), sampling, info)
     loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks, first, stop)
-    return await loop.run(load.concurrency, silence_s)
+    # Where nothing is decoded, the load changes nothing: all is asked at once, so that it can be computed together.
+    at_a_time = load.concurrency if info.timed else info.max_concurrency or len(tasks)
+    return await loop.run(at_a_time, silence_s)
 
 
 class _Kept:
@@ -321,6 +323,7 @@ class _ClosedLoop:
             acceptance=finish.acceptance,
             preemptions=finish.preemptions,
             routed_experts=finish.routed_experts,
+            exposure=finish.exposure,
         )
 
 

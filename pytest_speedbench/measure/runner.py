@@ -8,14 +8,16 @@ import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_speedbench.acceptance import AcceptanceRecord, Counted
-from pytest_speedbench.config import Load, Pair, Sampling, Timeouts
+from pytest_speedbench.config import Drafter, Load, Pair, Sampling, Timeouts
 from pytest_speedbench.engines.base import (
+    Answered,
     CountsSpeculation,
     Engine,
     EngineInfo,
@@ -39,6 +41,9 @@ from pytest_speedbench.measure.stream import with_stream_records
 from pytest_speedbench.measure.tokenized import Tokenized, tokenize_or_recall
 from pytest_speedbench.outputs import DEFAULT_OVERHANG, Outputs
 from pytest_speedbench.splits.schema import Prompt, Split
+
+if TYPE_CHECKING:
+    from pytest_speedbench.engines.replay.expected import ExpectedAcceptance
 
 T = TypeVar("T")
 
@@ -132,7 +137,7 @@ class Runner:
 
         witness = None
         if keep_outputs is not None:
-            check_recordable(sampling, info)
+            check_recordable(info)
             witness = Witness(engine)
 
         async def conversations_and_counters() -> tuple[tuple[Conversation, ...], Counted | None]:
@@ -181,15 +186,41 @@ class Runner:
             EngineError: its engine is no longer loaded, or decoded.
             OutputsError: a length is above the run's own.
         """
-        loaded = self._loaded
-        if loaded is None or loaded[0] != run.pair or not isinstance(loaded[1], Rejudges) or run.pair.drafter is None:
-            raise EngineError(f"The run of {run.pair.name!r} was not replayed last.", "Replay it first.")
+        engine, drafter = self._replayed_last(run)
         found = {}
         for length in lengths:
-            records = {ids_hash(ids): record for ids, record in loaded[1].records_at(length).items()}
-            pair = replace(run.pair, drafter=replace(run.pair.drafter, draft_length=length))
+            records = _by_hash(engine.records_at(length))
+            pair = replace(run.pair, drafter=replace(drafter, draft_length=length))
             found[length] = replace(run, pair=pair, conversations=tuple(_with(c, records) for c in run.conversations))
         return found
+
+    def expected(self, run: Run) -> dict[str, ExpectedAcceptance]:
+        """What is expected of a run that was just replayed with drawn drafts, by the conversations' question ids.
+
+        Empty where drafts are greedy: their records are what they are.
+
+        Raises:
+            EngineError: its engine is no longer loaded, or decoded.
+            OutputsError: its drafts are longer than those that were replayed.
+        """
+        from pytest_speedbench.engines.replay.expected import Expects
+
+        engine, drafter = self._replayed_last(run)
+        requests = _by_hash(engine.expected_at(drafter.draft_length)) if isinstance(engine, Expects) else {}
+        found = {}
+        for conversation in run.conversations if requests else ():
+            turns = [requests[turn.prompt_sha256, turn.output_ids] for turn in conversation.turns]
+            found[conversation.question_id] = reduce(lambda turn, following: turn.joined(following), turns)
+        return found
+
+    def _replayed_last(self, run: Run) -> tuple[Rejudges, Drafter]:
+        loaded, drafter = self._loaded, run.pair.drafter
+        if loaded is None or not isinstance(loaded[1], Rejudges) or drafter is None or loaded[0].drafter is None:
+            raise EngineError(f"The run of {run.pair.name!r} was not replayed last.", "Replay it first.")
+        longest = replace(drafter, draft_length=loaded[0].drafter.draft_length)
+        if loaded[0] != replace(run.pair, drafter=longest):
+            raise EngineError(f"The run of {run.pair.name!r} was not replayed last.", "Replay it first.")
+        return loaded[1], drafter
 
     def next_tokens(
         self,
@@ -294,8 +325,12 @@ def _models(pair: Pair, info: EngineInfo) -> ModelIdentity:
     return replace(models, chat_template_sha256=SERVERS_TEMPLATE) if info.templates_prompts else models
 
 
-def _with(conversation: Conversation, records: Mapping[str, AcceptanceRecord]) -> Conversation:
-    turns = (replace(turn, acceptance=records[turn.prompt_sha256]) for turn in conversation.turns)
+def _by_hash(found: Mapping[Answered, T]) -> dict[tuple[str, tuple[int, ...]], T]:
+    return {(ids_hash(prompt), output): value for (prompt, output), value in found.items()}
+
+
+def _with(conversation: Conversation, records: Mapping[tuple[str, tuple[int, ...]], AcceptanceRecord]) -> Conversation:
+    turns = (replace(turn, acceptance=records[turn.prompt_sha256, turn.output_ids]) for turn in conversation.turns)
     return replace(conversation, turns=tuple(turns))
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.fit import check_fit, check_heads, check_kind, check_target
+from pytest_speedbench.engines.replay.lookup import rule_of
+from pytest_speedbench.engines.replay.mtp_rules import check_mtp_drafts
 from pytest_speedbench.engines.replay.options import ReplayOptions
 from pytest_speedbench.engines.transformers.checks import check_packages
 from pytest_speedbench.errors import EngineError
 
-_METHODS = (DrafterMethod.NGRAM, DrafterMethod.DRAFT_MODEL, DrafterMethod.EAGLE3, DrafterMethod.MEDUSA)
-_LOOKUP_ENGINES = ("transformers", "vllm", "vllm-serve")
-"""Engines that look up the longest last n-gram where it stood first."""
+_METHODS = (
+    DrafterMethod.NGRAM,
+    DrafterMethod.DRAFT_MODEL,
+    DrafterMethod.EAGLE,
+    DrafterMethod.EAGLE3,
+    DrafterMethod.MEDUSA,
+    DrafterMethod.MTP,
+)
 
 
 def check_pair(pair: Pair) -> None:
@@ -29,18 +36,17 @@ def check_pair(pair: Pair) -> None:
             f"The drafter {method.value!r} cannot be replayed.",
             f"Decode with it; replayed are {', '.join(known.value for known in _METHODS)}.",
         )
-    if method is DrafterMethod.NGRAM:
-        if options.engine not in _LOOKUP_ENGINES:
-            raise EngineError(
-                f"The engine {options.engine} looks n-grams up by rules of its own, which are not replayed.",
-                f"Decode with it; replayed are the rules of {' and '.join(_LOOKUP_ENGINES[:2])}.",
-            )
+    if rule_of(pair, options) is not None:
         return
     check_packages()
     target = open_checkpoint(pair.model, download=False)
-    drafter = open_checkpoint(str(pair.drafter.model), download=False)
     if target is not None:
         check_target(target)
+        if method is DrafterMethod.MTP:
+            check_mtp_drafts(target, options, pair.drafter.draft_length)
+    if pair.drafter.model is None:
+        return
+    drafter = open_checkpoint(pair.drafter.model, download=False)
     if drafter is not None:
         check_kind(drafter, method)
         check_heads(drafter, method, pair.drafter.draft_length)

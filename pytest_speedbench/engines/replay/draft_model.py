@@ -8,12 +8,13 @@ there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 
 from pytest_speedbench.acceptance import VerifyStep
-from pytest_speedbench.engines.replay.batches import batches, padded
+from pytest_speedbench.engines.replay.batches import batches, best_tokens, padded
 from pytest_speedbench.engines.replay.walk import Reach
 from pytest_speedbench.outputs import StoredOutput
 
@@ -29,17 +30,29 @@ def draft_model_reaches(
         draft_length: K.
         batch_tokens: tokens read at a time, padding included: what bounds the memory.
     """
-    texts = [stored.prompt_ids + stored.continued for stored in outputs]
+    texts = [_judged(stored, draft_length) for stored in outputs]
+    decoder, lm_head = model.get_decoder(), model.get_output_embeddings()
     runs: dict[int, list[int]] = {}
     for places in batches([len(text) for text in texts], batch_tokens):
         ids = padded([texts[place] for place in places], model.device)
+        # What is guessed within the prompt, nobody asks.
+        spans = [(len(outputs[place].prompt_ids), len(texts[place]) - 1) for place in places]
         with torch.inference_mode():
-            guesses = model(input_ids=ids, use_cache=False).logits.argmax(dim=-1)
-        right = (guesses[:, :-1] == ids[:, 1:]).tolist()
-        for row, place in enumerate(places):
-            first, last = len(outputs[place].prompt_ids), len(texts[place]) - 1
-            runs[place] = _runs(right[row][first:last])
+            states = decoder(input_ids=ids, use_cache=False).last_hidden_state
+            asked = torch.cat([states[row, first:last] for row, (first, last) in enumerate(spans)])
+            follows = torch.cat([ids[row, first + 1 : last + 1] for row, (first, last) in enumerate(spans)])
+            guesses = best_tokens(lambda part: lm_head(part).argmax(dim=-1), asked, len(lm_head.weight))
+            right = iter((guesses == follows).tolist())
+        runs.update(
+            (place, _runs(list(islice(right, last - first))))
+            for place, (first, last) in zip(places, spans, strict=True)
+        )
     return [_reach(runs[place], draft_length) for place in range(len(outputs))]
+
+
+def _judged(stored: StoredOutput, draft_length: int) -> tuple[int, ...]:
+    """A request's text, and as much past its end as a draft may hold."""
+    return stored.prompt_ids + stored.continued[: len(stored.output_ids) + draft_length - 1]
 
 
 def _runs(right: Sequence[bool]) -> list[int]:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 
 from pytest_speedbench.acceptance import AcceptanceRecord
-from pytest_speedbench.config import Pair
-from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request
+from pytest_speedbench.config import DrafterMethod, Pair
+from pytest_speedbench.engines.base import Answered, Emission, EngineInfo, Finish, Request
 from pytest_speedbench.engines.devices import cpu_name
 from pytest_speedbench.engines.identity import model_identity
+from pytest_speedbench.engines.replay.expected import DrawnReach, ExpectedAcceptance, expected_acceptance
+from pytest_speedbench.engines.replay.lookup import rule_of
 from pytest_speedbench.engines.replay.options import ReplayOptions
-from pytest_speedbench.engines.replay.walk import Reach, record_of
+from pytest_speedbench.engines.replay.recorded import RECORD_COMMAND, Recorded, draft_temperature
+from pytest_speedbench.engines.replay.texts import shared_texts
+from pytest_speedbench.engines.replay.walk import Reach, record_of, room
 from pytest_speedbench.errors import EngineError, OutputsError
-from pytest_speedbench.numerics import near_tie_limit
+from pytest_speedbench.numerics import Exposure, exposure, near_tie_limit
 from pytest_speedbench.outputs import Outputs, OutputsHead, StoredOutput, read_outputs
+from pytest_speedbench.states import open_states
 
-_RECORD = "pytest … --speedbench-record-outputs"
-_AHEAD_TOKENS = 8
-"""Batches that are judged together, so that outputs of similar length can stand side by side."""
+_OTHER_DRAW = Exposure(share=0.0, unchanged=1.0)
+"""Where rounding makes another text of a sampled output, it is another draw of the same distribution."""
+_TOKENS_AT_A_TIME = 1 << 16
+"""Tokens that are judged before it is looked who else has asked, and whether the run was cancelled."""
 
 
 class ReplayEngine:
@@ -40,11 +47,15 @@ class ReplayEngine:
         self._pair = pair
         self._drafter = pair.drafter
         self._options = ReplayOptions.parse(pair.engine_args)
+        self._lookup = rule_of(pair, self._options)
         self._rows: Sequence[StoredOutput] = ()
-        self._places: dict[tuple[int, ...], int] = {}
+        self._recorded: Recorded | None = None
+        self._near_tie_limit: float | None = None
         self._reaches: dict[int, Reach] = {}
-        self._head: OutputsHead | None = None
-        self._lock = asyncio.Lock()
+        self._together: Mapping[int, Sequence[int]] = {}
+        self._waiting: set[int] = set()
+        self._worker: ThreadPoolExecutor | None = None
+        self._judging: asyncio.Future[None] | None = None
 
     async def start(self) -> EngineInfo:
         """Read the outputs and load the drafter.
@@ -53,7 +64,9 @@ class ReplayEngine:
             EngineError: the drafter does not load or does not fit.
             OutputsError: the outputs cannot be read, or are another target's.
         """
-        outputs = await asyncio.to_thread(self._load)
+        # One thread for all: a second one has threads of its own below it, and theirs wait for each other by sleeping.
+        self._worker = ThreadPoolExecutor(1, "speedbench-replay")
+        outputs = await asyncio.get_running_loop().run_in_executor(self._worker, self._load)
         return self._info(outputs)
 
     async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
@@ -62,45 +75,92 @@ class ReplayEngine:
         Raises:
             OutputsError: the request was not recorded, or not as it is asked now.
         """
-        place = self._place(request)
-        async with self._lock:
-            if place not in self._reaches:
-                await asyncio.to_thread(self._judge_from, place)
+        if self._recorded is None:
+            raise EngineError("Replay was asked before it was started.", "Start it first.")
+        place = self._recorded.place(request)
+        if self._lookup is not None and self._lookup.remembers:
+            self._reaches.pop(place, None)  # other requests may have been remembered since
+        await self._judged(place)
         row, now_s = self._rows[place], time.perf_counter()
         yield Emission(row.output_ids, now_s)
-        yield Finish("stop" if row.stopped else "length", self._record(place, self._drafter.draft_length))
+        yield Finish(
+            "stop" if row.stopped else "length",
+            self._record(place, self._drafter.draft_length),
+            exposure=exposure(row.margins_nats, self._near_tie_limit) if row.seed is None else _OTHER_DRAW,
+        )
 
     async def stop(self) -> None:
         """Let go of the models."""
-        self._rows, self._head = (), None
+        judging, self._judging = self._judging, None
+        if judging is not None:
+            await asyncio.gather(judging, return_exceptions=True)
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.shutdown()
+        self._rows, self._recorded = (), None
         self._reaches.clear()
 
-    def records_at(self, draft_length: int) -> Mapping[tuple[int, ...], AcceptanceRecord]:
-        """By prompt, the records of all requests that were asked so far, had the drafts been that long.
+    def records_at(self, draft_length: int) -> Mapping[Answered, AcceptanceRecord]:
+        """The records of all requests that were asked so far, had the drafts been that long.
 
         Raises:
             OutputsError: the pair's drafts are not as long.
         """
+        self._check_length(draft_length)
+        return {self._answered(place): self._record(place, draft_length) for place in self._reaches}
+
+    def expected_at(self, draft_length: int) -> Mapping[Answered, ExpectedAcceptance]:
+        """What is expected of all requests that were asked so far and whose drafts are drawn.
+
+        Raises:
+            OutputsError: the pair's drafts are not as long.
+        """
+        self._check_length(draft_length)
+        found = {}
+        for place, reach in self._reaches.items():
+            if isinstance(reach, DrawnReach):
+                row, acceptance = self._rows[place], reach.acceptance[:, :draft_length]
+                rooms = [room(row, j, draft_length, self._context_tokens) for j in range(len(acceptance))]
+                found[self._answered(place)] = expected_acceptance(acceptance, rooms)
+        return found
+
+    def _answered(self, place: int) -> Answered:
+        return self._rows[place].prompt_ids, self._rows[place].output_ids
+
+    def _check_length(self, draft_length: int) -> None:
         if not 1 <= draft_length <= self._drafter.draft_length:
             raise OutputsError(
                 f"Drafts of {draft_length} tokens cannot be judged by those of {self._drafter.draft_length}.",
                 "Replay a pair of the longest drafts.",
             )
-        return {self._rows[place].prompt_ids: self._record(place, draft_length) for place in self._reaches}
+        if self._lookup is not None and self._lookup.stepwise and draft_length != self._drafter.draft_length:
+            raise OutputsError(
+                f"By {self._lookup.name}'s rule drafts of {self._drafter.draft_length} tokens say nothing of those of "
+                f"{draft_length}.",
+                "Replay a pair of that draft length.",
+            )
 
     def _record(self, place: int, draft_length: int) -> AcceptanceRecord:
-        return record_of(self._rows[place], self._reaches[place], draft_length, self._context_tokens)
+        record = record_of(self._rows[place], self._reaches[place], draft_length, self._context_tokens)
+        return record if self._lookup is None else self._lookup.record(record)
 
     def _load(self) -> Outputs:
         from pytest_speedbench.engines.replay.judges import load_judge
 
-        outputs = read_outputs(self._options.outputs, record_command=_RECORD)
+        outputs = read_outputs(self._options.outputs, record_command=RECORD_COMMAND)
         self._check(outputs.head)
+        self._drawn_at = draft_temperature(self._drafter.method, self._options.draft_sampling, outputs)
         with self._threads():
-            self._judge = load_judge(self._pair, self._drafter, self._options, outputs.head.context_tokens)
-        self._rows, self._head = outputs.rows, outputs.head
+            self._judge = load_judge(
+                self._pair, self._drafter, self._options, outputs.head.context_tokens, self._drawn_at
+            )
+        self._rows, self._recorded = outputs.rows, Recorded(outputs)
+        if self._lookup is not None:  # which costs as much alone, and may depend on the order of requests
+            self._together = {place: [place] for place in range(len(outputs.rows))}
+        else:
+            texts = shared_texts([row.prompt_ids + row.output_ids for row in outputs.rows])
+            self._together = {place: text.places for text in texts for place in text.places}
         self._context_tokens = outputs.head.context_tokens
-        self._places = {row.prompt_ids: place for place, row in enumerate(outputs.rows)}
         return outputs
 
     def _check(self, head: OutputsHead) -> None:
@@ -113,49 +173,51 @@ class ReplayEngine:
             if stored != ours:
                 raise OutputsError(
                     f"The stored outputs {self._options.outputs} are of another {what} than the pair's.",
-                    f"Record them anew with: {_RECORD}",
+                    f"Record them anew with: {RECORD_COMMAND}",
                 )
         if self._drafter.draft_length > head.overhang:
             raise OutputsError(
                 f"The stored outputs judge drafts of at most {head.overhang} tokens, and the pair drafts "
                 f"{self._drafter.draft_length}.",
-                f"Record them anew with: {_RECORD}",
+                f"Record them anew with: {RECORD_COMMAND}",
             )
 
-    def _place(self, request: Request) -> int:
-        head, sampling = self._head, request.sampling
-        if head is None:
-            raise EngineError("Replay was asked before it was started.", "Start it first.")
-        if not sampling.greedy:
-            raise OutputsError("Stored outputs are greedy, and a sampled run is asked.", "Ask at temperature 0.")
-        if (sampling.max_output_tokens, sampling.ignore_eos) != (head.max_output_tokens, head.ignore_eos):
-            raise OutputsError(
-                f"The outputs were recorded with an output limit of {head.max_output_tokens} tokens, and "
-                f"{sampling.max_output_tokens} are asked.",
-                f"Ask for {head.max_output_tokens}, or record them anew.",
-            )
-        place = self._places.get(request.prompt_ids)
-        if place is None:
-            raise OutputsError(
-                f"The prompt of request {request.request_id} is not among the stored outputs.",
-                f"Record them anew with: {_RECORD}",
-            )
-        return place
+    async def _judged(self, place: int) -> None:
+        """Wait until a request is judged, together with all that are asked meanwhile, and the later turns of both."""
+        self._waiting.update(set(self._together[place]) - self._reaches.keys())
+        while place not in self._reaches:
+            if self._judging is None:
+                self._judging = asyncio.ensure_future(self._judge_waiting())
+            await asyncio.shield(self._judging)
 
-    def _judge_from(self, place: int) -> None:
-        """Judge a request and those after it, as many as go together."""
-        budget = _AHEAD_TOKENS * self._options.batch_tokens
+    async def _judge_waiting(self) -> None:
+        try:
+            asked = 0
+            while asked < len(self._waiting):  # others that are about to ask
+                asked = len(self._waiting)
+                await asyncio.sleep(0)
+            places = self._next_places()
+            rows = [self._rows[place] for place in places]
+            reaches = await asyncio.get_running_loop().run_in_executor(self._worker, self._reaches_of, rows)
+            self._reaches.update(zip(places, reaches, strict=True))
+            self._waiting.difference_update(places)
+        finally:
+            self._judging = None
+
+    def _next_places(self) -> list[int]:
+        """The shortest of those that wait, in the order of their lengths."""
         places: list[int] = []
-        for following in range(place, len(self._rows)):
-            row = self._rows[following]
-            budget -= len(row.prompt_ids) + len(row.continued)
+        budget = _TOKENS_AT_A_TIME
+        for place in sorted(self._waiting, key=lambda place: _tokens(self._rows[place])):
+            budget -= _tokens(self._rows[place])
             if places and budget < 0:
                 break
-            if following not in self._reaches:
-                places.append(following)
+            places.append(place)
+        return places
+
+    def _reaches_of(self, rows: Sequence[StoredOutput]) -> Sequence[Reach]:
         with self._threads():
-            reaches = self._judge([self._rows[following] for following in places])
-        self._reaches.update(zip(places, reaches, strict=True))
+            return self._judge(rows)
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
@@ -171,23 +233,35 @@ class ReplayEngine:
         finally:
             torch.set_num_threads(before)
 
+    def _target_in_words(self) -> str | None:
+        """What a head reads; ``None`` for drafters that read nothing of the target."""
+        if self._drafter.method in (DrafterMethod.NGRAM, DrafterMethod.DRAFT_MODEL):
+            return None
+        if self._options.states is None or self._drafter.method is DrafterMethod.MTP:
+            return "live"
+        return f"recorded states in {open_states(self._options.states, record_command='speedbench states').head.dtype}"
+
     def _info(self, outputs: Outputs) -> EngineInfo:
         head = outputs.head
         served = self._options.models.dtype or head.dtype
+        self._near_tie_limit = near_tie_limit(served, head.dtype)
         return EngineInfo(
             name="replay",
             version=version("pytest-speedbench"),
             args={
                 "recorded_by": f"{head.engine} {head.engine_version}",
                 "recorded_on": head.date,
+                "lookup": None if self._lookup is None else self._lookup.in_words,
+                "target": self._target_in_words(),
                 "dtype": head.dtype,
                 "served_dtype": served,
-                "near_ties": near_ties(outputs.rows, served, head.dtype),
+                "near_ties": near_ties(outputs.rows, self._near_tie_limit),
+                "draft_sampling": "greedy" if self._drawn_at is None else "probabilistic",
             },
             device=cpu_name(),
             device_count=1,
             driver=None,
-            max_concurrency=None,
+            max_concurrency=1 if self._lookup is not None and self._lookup.remembers else None,
             vocab_size=head.vocab_size,
             context_tokens=head.context_tokens,
             eos_token_ids=head.eos_token_ids,
@@ -195,14 +269,13 @@ class ReplayEngine:
         )
 
 
-def near_ties(rows: Sequence[StoredOutput], *dtypes: str | None) -> float | None:
-    """The share of output tokens that rounding in the coarsest of these dtypes may turn into another one.
+def _tokens(row: StoredOutput) -> int:
+    return len(row.prompt_ids) + len(row.continued)
 
-    ``None`` if a dtype is not known or the margins were not recorded.
-    """
-    limits = [near_tie_limit(dtype) for dtype in dtypes]
+
+def near_ties(rows: Sequence[StoredOutput], limit_nats: float | None) -> float | None:
+    """The share of output tokens that rounding may turn over; ``None`` if limit or margins are not known."""
     margins = [margin for row in rows for margin in row.margins_nats or ()]
-    if None in limits or not margins or any(row.margins_nats is None for row in rows):
+    if limit_nats is None or not margins or any(row.margins_nats is None for row in rows):
         return None
-    limit = max(limit for limit in limits if limit is not None)
-    return sum(margin <= limit for margin in margins) / len(margins)
+    return sum(margin <= limit_nats for margin in margins) / len(margins)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import torch
 
 from pytest_speedbench.config import Drafter, DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint
-from pytest_speedbench.engines.replay.batches import batches, padded
 from pytest_speedbench.engines.replay.draft_model import draft_model_reaches
-from pytest_speedbench.engines.replay.eagle3 import eagle3_reach
-from pytest_speedbench.engines.replay.medusa import MedusaHeads, medusa_reach
-from pytest_speedbench.engines.replay.ngram import PromptLookup
+from pytest_speedbench.engines.replay.eagle import eagle_head
+from pytest_speedbench.engines.replay.eagle3 import eagle3_head
+from pytest_speedbench.engines.replay.lookup import lookup_of, rule_of
+from pytest_speedbench.engines.replay.medusa import medusa_head
+from pytest_speedbench.engines.replay.mtp import mtp_head
+from pytest_speedbench.engines.replay.mtp_rules import check_mtp_drafts
 from pytest_speedbench.engines.replay.options import ReplayOptions
+from pytest_speedbench.engines.replay.sampled_drafts import sampled_draft_reaches
+from pytest_speedbench.engines.replay.stored_target import open_stored_target
+from pytest_speedbench.engines.replay.targets import LiveTarget, TargetStates
 from pytest_speedbench.engines.replay.walk import Reach
-from pytest_speedbench.engines.transformers.eagle3_loading import load_eagle3_head
-from pytest_speedbench.engines.transformers.hidden_states import HiddenStateTap
-from pytest_speedbench.engines.transformers.loading import LoadedModel, Placement, load_language_model
+from pytest_speedbench.engines.transformers.loading import Placement, load_language_model
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.outputs import StoredOutput
 
@@ -26,7 +26,9 @@ Judge = Callable[[Sequence[StoredOutput]], Sequence[Reach]]
 """What the drafter would have had accepted of each of these outputs."""
 
 
-def load_judge(pair: Pair, drafter: Drafter, options: ReplayOptions, context_tokens: int) -> Judge:
+def load_judge(
+    pair: Pair, drafter: Drafter, options: ReplayOptions, context_tokens: int, drawn_at: float | None = None
+) -> Judge:
     """Load a drafter.
 
     Args:
@@ -34,66 +36,44 @@ def load_judge(pair: Pair, drafter: Drafter, options: ReplayOptions, context_tok
         drafter: what is judged; its draft length is the longest that is asked.
         options: how it is computed.
         context_tokens: the longest sequence of the target.
+        drawn_at: the temperature that a draft model draws at; ``None`` for greedy drafts.
 
     Raises:
         EngineError: it does not load, or does not fit the target.
     """
-    if drafter.method is DrafterMethod.NGRAM:
-        lookup = PromptLookup(drafter.draft_length, options.models.prompt_lookup_max, options.prompt_lookup_min)
+    rule = rule_of(pair, options)
+    if rule is not None:
+        lookup = lookup_of(rule, options, drafter.draft_length, context_tokens)
         return lambda outputs: [lookup.reach(stored) for stored in outputs]
+    placement = Placement.choose(options.models)
+    batch_tokens = options.tokens_at_a_time(placement.device.type)
+    if drafter.method is DrafterMethod.MTP:
+        folder = open_checkpoint(pair.model, download=True)
+        check_mtp_drafts(folder, options, drafter.draft_length)
+        live = load_language_model(folder, placement)
+        layers = mtp_head(live, drafter.draft_length, options.engine)
+        return lambda outputs: layers.judged(LiveTarget(live, batch_tokens), outputs)
     if drafter.model is None:
         raise EngineError(f"The drafter {drafter} cannot be replayed.", "Decode with it.")
-    placement = Placement.choose(options.models)
     checkpoint = open_checkpoint(drafter.model, download=True)
     if drafter.method is DrafterMethod.DRAFT_MODEL:
         model = load_language_model(checkpoint, placement).model
-        return lambda outputs: draft_model_reaches(model, outputs, drafter.draft_length, options.batch_tokens)
-    target = load_language_model(open_checkpoint(pair.model, download=True), placement)
+        if drawn_at is not None:
+            return lambda outputs: sampled_draft_reaches(model, outputs, drafter.draft_length, batch_tokens, drawn_at)
+        return lambda outputs: draft_model_reaches(model, outputs, drafter.draft_length, batch_tokens)
+    target = _target(pair, options, placement)
     if drafter.method is DrafterMethod.MEDUSA:
-        return _medusa(target, drafter, options)
-    return _eagle3(target, drafter, options, context_tokens)
+        head = medusa_head(checkpoint, target.frame, drafter.draft_length)
+    elif drafter.method is DrafterMethod.EAGLE:
+        head = eagle_head(checkpoint, target.frame, drafter.draft_length, context_tokens)
+    else:
+        head = eagle3_head(checkpoint, target.frame, drafter.draft_length, context_tokens)
+    return lambda outputs: head.judged(target, outputs)
 
 
-def _medusa(target: LoadedModel, drafter: Drafter, options: ReplayOptions) -> Judge:
-    """Heads over the live target, whose last hidden state they read."""
-    decoder: Any = target.model.get_decoder()
-    checkpoint = open_checkpoint(str(drafter.model), download=True)
-    heads = MedusaHeads.load(checkpoint, drafter.draft_length, target.model.get_input_embeddings().weight)
-
-    def reaches(states: torch.Tensor, rows: Sequence[StoredOutput]) -> list[Reach]:
-        return [medusa_reach(heads, states[row], stored) for row, stored in enumerate(rows)]
-
-    return lambda outputs: _over_target(decoder, target, outputs, options, reaches)
-
-
-def _eagle3(target: LoadedModel, drafter: Drafter, options: ReplayOptions, context_tokens: int) -> Judge:
-    """A head over the live target, whose hidden states it reads."""
-    checkpoint = open_checkpoint(str(drafter.model), download=True)
-    loaded = load_eagle3_head(checkpoint, target.model, context_tokens + drafter.draft_length)
-    decoder: Any = target.model.get_decoder()
-    tap = HiddenStateTap(decoder, loaded.layer_ids)
-
-    def reaches(_states: torch.Tensor, rows: Sequence[StoredOutput]) -> list[Reach]:
-        return [
-            eagle3_reach(loaded.head, tap.last(row), stored, drafter.draft_length) for row, stored in enumerate(rows)
-        ]
-
-    return lambda outputs: _over_target(decoder, target, outputs, options, reaches)
-
-
-def _over_target(
-    decoder: Any,
-    target: LoadedModel,
-    outputs: Sequence[StoredOutput],
-    options: ReplayOptions,
-    reaches: Callable[[torch.Tensor, Sequence[StoredOutput]], Sequence[Reach]],
-) -> list[Reach]:
-    """Have the target read every output; ``reaches`` judges a batch, [texts, longest, H] after the final norm."""
-    texts = [stored.prompt_ids + stored.output_ids for stored in outputs]
-    found: dict[int, Reach] = {}
-    for places in batches([len(text) for text in texts], options.batch_tokens):
-        ids = padded([texts[place] for place in places], target.model.device)
-        with torch.inference_mode():
-            states = decoder(input_ids=ids, use_cache=False).last_hidden_state
-            found.update(zip(places, reaches(states, [outputs[place] for place in places]), strict=True))
-    return [found[place] for place in range(len(outputs))]
+def _target(pair: Pair, options: ReplayOptions, placement: Placement) -> TargetStates:
+    """Who reads the outputs for a head, or read them before."""
+    if options.states is not None:
+        return open_stored_target(pair, options, placement)
+    target = load_language_model(open_checkpoint(pair.model, download=True), placement)
+    return LiveTarget(target, options.tokens_at_a_time(placement.device.type))

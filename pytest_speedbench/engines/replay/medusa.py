@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import torch
 import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pytest_speedbench.acceptance import VerifyStep
 from pytest_speedbench.engines.checkpoints import Checkpoint
+from pytest_speedbench.engines.replay.batches import best_tokens
+from pytest_speedbench.engines.replay.places import Places
+from pytest_speedbench.engines.replay.targets import Head, ReadBatch
 from pytest_speedbench.engines.replay.walk import Reach
+from pytest_speedbench.engines.transformers.loading import TargetFrame
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.outputs import StoredOutput
 
@@ -50,39 +53,34 @@ class MedusaHeads:
                 "Give a checkpoint with blocks.K.layers.N.weight and lm_head.weight or lm_heads.K.weight.",
             ) from error
 
-    def drafts(self, states: Tensor) -> Tensor:
-        """One token of every head, [tokens, heads], after hidden states [tokens, H] that passed the final norm."""
-        found = []
-        for block, projection in zip(self.blocks, self.projections, strict=True):
-            read = states
-            for weight, bias in block:
-                read = read + F.silu(F.linear(read, weight, bias))
-            found.append(F.linear(read, projection).argmax(dim=-1))
-        return torch.stack(found, dim=1)
+    def vocab_size(self, head: int) -> int:
+        """Tokens that a head can propose."""
+        return len(self.projections[head])
+
+    def draft(self, head: int, states: Tensor) -> Tensor:
+        """The tokens [places] of one head after hidden states [places, H] that passed the final norm."""
+        for weight, bias in self.blocks[head]:
+            states = states + F.silu(F.linear(states, weight, bias))
+        return F.linear(states, self.projections[head]).argmax(dim=-1)
 
 
-def medusa_reach(heads: MedusaHeads, states: Tensor, stored: StoredOutput) -> Reach:
-    """What the heads would have had accepted of one request.
+def medusa_head(checkpoint: Checkpoint, frame: TargetFrame, draft_length: int) -> Head:
+    """Load as many heads as the draft is long.
 
-    Args:
-        heads: as many as the draft is long.
-        states: the target's hidden states after its final norm, [tokens, H], of the prompt and the output but its last
-            token at least.
-        stored: what the target put out.
+    Raises:
+        EngineError: tensors are missing or cannot be read.
     """
-    first, places = len(stored.prompt_ids), len(stored.output_ids) - 1
-    drafts = heads.drafts(states[first - 1 : first - 1 + places])
-    known = torch.tensor(stored.continued, device=states.device)
-    length = len(heads.projections)
-    accepted = [0] * places
-    alive = torch.ones(places, dtype=torch.bool, device=states.device)
-    for number in range(length):
-        following = torch.arange(places, device=states.device) + 1 + number
-        right = (drafts[:, number] == known[following.clamp(max=len(known) - 1)]) & (following < len(known))
-        alive = alive & right
-        for place in alive.nonzero()[:, 0].tolist():
-            accepted[place] = number + 1
-    return lambda place: VerifyStep(length, accepted[place])
+    heads = MedusaHeads.load(checkpoint, draft_length, frame.embedding)
+
+    def reaches(batch: ReadBatch, outputs: Sequence[StoredOutput]) -> list[Reach]:
+        places = Places(outputs, batch.rows, draft_length, batch.ids.device)
+        states = batch.states()[places.rows, places.last_read]
+        for number in range(draft_length):
+            kept = places.keep(number + 1, best_tokens(partial(heads.draft, number), states, heads.vocab_size(number)))
+            states = states[kept]
+        return places.reaches()
+
+    return Head((), reads_final=True, reaches=reaches)
 
 
 def _layer(tensors: Mapping[str, Tensor], head: int, layer: int, like: Tensor) -> tuple[Tensor, Tensor | None]:

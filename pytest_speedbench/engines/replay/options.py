@@ -10,8 +10,11 @@ from pytest_speedbench.config import EngineArg
 from pytest_speedbench.engines.transformers.options import TransformersOptions
 from pytest_speedbench.errors import EngineError, closest
 
-_OWN = ("outputs", "engine", "batch_tokens", "prompt_lookup_min")
-DEFAULT_BATCH_TOKENS = 8192
+_OWN = ("outputs", "states", "engine", "batch_tokens", "prompt_lookup_min", "lookup", "draft_sampling")
+_BATCH_TOKENS = 16384
+_CPU_BATCH_TOKENS = 1024
+"""More is slower: what a layer makes of them no longer stays in the cache."""
+DRAFT_SAMPLINGS = ("greedy", "probabilistic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +23,24 @@ class ReplayOptions:
 
     Attributes:
         outputs: the file of stored outputs.
+        states: the folder of the target's recorded hidden states on them; ``None`` to have heads read the live target.
         engine: whose rules of prompt lookup are replayed: the engine that is to serve.
-        batch_tokens: tokens read at a time, padding included: what bounds the memory.
+        batch_tokens: tokens read at a time, padding included, which bounds the memory; ``None`` for what suits the
+            device.
         prompt_lookup_min: shortest n-gram that an n-gram drafter looks up.
+        lookup: how the n-gram drafter of SGLang or TensorRT-LLM is set, in the words of the engine's own arguments.
+        draft_sampling: ``greedy`` or ``probabilistic``, by vLLM's names: whether drafts of a sampled run are the most
+            probable tokens, or are drawn at the run's temperature.
         models: where and how the drafter, and for a head the target, are computed.
     """
 
     outputs: Path
+    states: Path | None
     engine: str
-    batch_tokens: int
+    batch_tokens: int | None
     prompt_lookup_min: int
+    lookup: Mapping[str, EngineArg]
+    draft_sampling: str
     models: TransformersOptions
 
     @classmethod
@@ -53,13 +64,37 @@ class ReplayOptions:
                 "Replay is not told which stored outputs to judge on.",
                 "Use --speedbench-mode=replay, or name a file with the engine argument outputs.",
             )
+        states = own.get("states")
+        if states is not None and (not isinstance(states, str) or not states):
+            raise EngineError(f"The engine argument states must name a folder, not {states!r}.", "Mend it.")
         return cls(
             Path(outputs),
+            None if states is None else Path(states),
             str(own.get("engine", "transformers")),
-            _count(own, "batch_tokens", DEFAULT_BATCH_TOKENS),
+            _count(own, "batch_tokens", 1) if "batch_tokens" in own else None,
             _count(own, "prompt_lookup_min", 1),
+            _lookup(own),
+            _draft_sampling(own),
             TransformersOptions.parse(rest),
         )
+
+    def tokens_at_a_time(self, device_type: str) -> int:
+        """How many tokens are read at a time on a device."""
+        return self.batch_tokens or (_CPU_BATCH_TOKENS if device_type == "cpu" else _BATCH_TOKENS)
+
+
+def _lookup(values: Mapping[str, EngineArg]) -> Mapping[str, EngineArg]:
+    value = values.get("lookup", {})
+    if not isinstance(value, Mapping):
+        raise EngineError(f"The engine argument lookup is {value!r}.", "Give a table of the engine's own arguments.")
+    return value
+
+
+def _draft_sampling(values: Mapping[str, EngineArg]) -> str:
+    value = values.get("draft_sampling", "greedy")
+    if value not in DRAFT_SAMPLINGS:
+        raise EngineError(f"Replay knows no draft_sampling {value!r}.", f"Choose {' or '.join(DRAFT_SAMPLINGS)}.")
+    return str(value)
 
 
 def _count(values: Mapping[str, EngineArg], name: str, default: int) -> int:

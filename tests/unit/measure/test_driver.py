@@ -45,6 +45,7 @@ def run(
     context_tokens: int = 4096,
     max_concurrency: int | None = None,
     templates_prompts: bool = False,
+    timed: bool = True,
 ) -> tuple[Conversation, ...]:
     async def go() -> tuple[Conversation, ...]:
         used = engine or ScriptedEngine(PAIR)
@@ -53,6 +54,7 @@ def run(
             context_tokens=context_tokens,
             max_concurrency=max_concurrency,
             templates_prompts=templates_prompts,
+            timed=timed,
         )
         on_progress = seen.append if seen is not None else None
         return await measure(used, started, encoder or Letters(), asked, Sampling(8), Load(concurrency), on_progress)
@@ -79,6 +81,13 @@ def test_the_loop_is_closed_at_the_concurrency(concurrency: int) -> None:
     engine = ScriptedEngine(replace(PAIR, engine_args={"slow_s": 0.001}))
     run(prompts(10), engine=engine, concurrency=concurrency)
     assert engine.most_running == concurrency
+
+
+@pytest.mark.parametrize(("max_concurrency", "at_once"), [(None, 10), (2, 2)])
+def test_what_is_not_decoded_is_asked_all_at_once(max_concurrency: int | None, at_once: int) -> None:
+    engine = ScriptedEngine(replace(PAIR, engine_args={"slow_s": 0.001}))
+    run(prompts(10), engine=engine, concurrency=1, max_concurrency=max_concurrency, timed=False)
+    assert engine.most_running == at_once
 
 
 def test_results_do_not_depend_on_the_concurrency() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers.generation.candidate_generator import PromptLookupCandidateGenerator
 
 from pytest_speedbench.acceptance import VerifyStep
-from pytest_speedbench.engines.replay.ngram import PromptLookup
+from pytest_speedbench.engines.replay.lookup.first_match import FirstMatch
 from pytest_speedbench.engines.replay.walk import matching
 from pytest_speedbench.outputs import StoredOutput
 
@@ -22,7 +22,7 @@ def test_it_drafts_what_transformers_drafts(text: list[int], draft_length: int, 
         num_output_tokens=draft_length, max_matching_ngram_size=longest, max_length=1000
     )
     row = StoredOutput(tuple(text[:2]), tuple(text[2:-1]), tuple(text[-1:]), stopped=False)
-    reach = PromptLookup(draft_length, longest, 1).reach(row)
+    reach = FirstMatch(draft_length, longest, 1).reach(row)
     for place in range(len(row.output_ids)):
         length = 2 + place + 1
         prefix = torch.tensor([text[:length]])
@@ -33,5 +33,5 @@ def test_it_drafts_what_transformers_drafts(text: list[int], draft_length: int, 
 
 def test_shorter_n_grams_may_be_left_out() -> None:
     row = StoredOutput((1, 2, 3), (1, 9, 2), (4,), stopped=False)
-    assert PromptLookup(2, 3, 1).reach(row)(2).proposed_tokens == 2
-    assert PromptLookup(2, 3, 2).reach(row)(2).proposed_tokens == 0
+    assert FirstMatch(2, 3, 1).reach(row)(2).proposed_tokens == 2
+    assert FirstMatch(2, 3, 2).reach(row)(2).proposed_tokens == 0
