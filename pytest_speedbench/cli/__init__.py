@@ -28,7 +28,7 @@ EXIT_USAGE = 4
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
 
-_COMMANDS = ("calibrate", "compare", "curate", "draft_length", "power", "prepare", "replay", "vocabulary")
+_COMMANDS = ("calibrate", "compare", "curate", "draft_length", "power", "prepare", "replay", "states", "vocabulary")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

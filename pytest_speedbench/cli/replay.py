@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_speedbench.gate import GatePolicy
     from pytest_speedbench.measure.run import Run
     from pytest_speedbench.measure.runner import Runner
+    from pytest_speedbench.metrics.replay_differences import ReplayDifference
     from pytest_speedbench.settings import Settings
 
 EXIT_FAILED = 1
@@ -88,7 +89,18 @@ def _chosen(arguments: argparse.Namespace) -> tuple[Baseline, Settings, Pair]:
     name, _, split = arguments.baseline.rpartition("/")
     settings = settings_of_pair(argparse.Namespace(**{**vars(arguments), "speedbench_split": split}), name)
     outputs = arguments.outputs or outputs_path(settings.baseline_dir, name, split)
-    return baseline, settings, replayed(settings.pair, outputs)
+    return baseline, _sampled_alike(settings, baseline), replayed(settings.pair, outputs)
+
+
+def _sampled_alike(settings: Settings, baseline: Baseline) -> Settings:
+    """Tokens picked as they were for the baseline, which is asked for by name."""
+    from dataclasses import replace
+
+    key = baseline.acceptance_key
+    if key.top_p is None or key.seed is None:
+        return settings
+    sampling = replace(settings.sampling, temperature=key.temperature, top_p=key.top_p, seed=key.seed)
+    return replace(settings, sampling=sampling)
 
 
 def _replayed(pair: Pair, settings: Settings, lengths: tuple[int, ...]) -> Run:
@@ -96,6 +108,7 @@ def _replayed(pair: Pair, settings: Settings, lengths: tuple[int, ...]) -> Run:
     from dataclasses import replace
 
     from pytest_speedbench.measure.runner import Runner
+    from pytest_speedbench.report.expected import expected_lines
     from pytest_speedbench.report.replay import lengths_lines
 
     if pair.drafter is None:
@@ -104,9 +117,12 @@ def _replayed(pair: Pair, settings: Settings, lengths: tuple[int, ...]) -> Run:
     longest = replace(pair, drafter=replace(pair.drafter, draft_length=max((own, *lengths))))
     with Runner(settings.cache_dir) as runner:
         runs = runner.at_draft_lengths(_measured(runner, longest, settings), {own, *lengths})
-    if lengths:
-        chosen = {length: runs[length] for length in lengths}
-        for line in (*lengths_lines(chosen, width=terminal_width(default=160), colour=sys.stdout.isatty()), ""):
+        expected = runner.expected(runs[own])
+    width, colour = terminal_width(default=160), sys.stdout.isatty()
+    shown = lengths_lines({length: runs[length] for length in lengths}, width=width, colour=colour) if lengths else []
+    drawn = expected_lines(runs[own], expected, width=width, colour=colour) if expected else []
+    for lines in (shown, drawn):
+        for line in (*lines, "") if lines else ():
             print(line)  # noqa: T201
     return runs[own]
 
@@ -127,6 +143,7 @@ def _confirm(prompts: int, settings: Settings, replayed_run: Run, policy: GatePo
     """Decode a part and compare it with its replay; whether it contradicts."""
     from dataclasses import replace
 
+    from pytest_speedbench.engines.replay.lookup import remembers
     from pytest_speedbench.measure.runner import Runner
 
     part = replace(settings, prompts=min(prompts, len(replayed_run.conversations)))
@@ -135,18 +152,73 @@ def _confirm(prompts: int, settings: Settings, replayed_run: Run, policy: GatePo
     ids = [conversation.question_id for conversation in decoded.conversations]
     by_id = {conversation.question_id: conversation for conversation in replayed_run.conversations}
     same = replace(replayed_run, conversations=tuple(by_id[name] for name in ids))
-    outputs = sum(
-        tuple(turn.output_ids for turn in ours.turns) == tuple(turn.output_ids for turn in theirs.turns)
-        for ours, theirs in zip(same.conversations, decoded.conversations, strict=True)
-    )
-    counts = sum(
-        ours.acceptance is not None
-        and theirs.acceptance is not None
-        and ours.acceptance.histogram == theirs.acceptance.histogram
-        for ours, theirs in zip(same.conversations, decoded.conversations, strict=True)
-    )
-    print(  # noqa: T201
-        f"\ndecoded by {decoded.engine.name} {decoded.engine.version}: of {len(ids)} prompts {outputs} have the stored "
-        f"output and {counts} the replayed counts"
-    )
+    if remembers(replayed_run.pair):  # what it drafts depends on what was asked before
+        with Runner(settings.cache_dir) as runner:
+            same = _measured(runner, replayed_run.pair, part)
+    by = f"\ndecoded by {decoded.engine.name} {decoded.engine.version}:"
+    if part.sampling.greedy:
+        _print_differences(by, part, same, decoded)
+    else:
+        print(by, f"{len(ids)} prompts, sampled anew")  # noqa: T201
     return print_judged(same, decoded, decoded.pair.name, policy)
+
+
+def _print_differences(by: str, part: Settings, same: Run, decoded: Run) -> None:
+    from pytest_speedbench.report.replay import difference_lines
+
+    found, limit = _differences(part, same, decoded)
+    prompts = len(decoded.conversations)
+    outputs = prompts - sum(difference.position is not None for difference in found)
+    print(  # noqa: T201
+        f"{by} of {prompts} prompts {outputs} have the stored output and {prompts - len(found)} the replayed counts"
+    )
+    for line in difference_lines(found, limit):
+        print(line)  # noqa: T201
+
+
+def _differences(part: Settings, same: Run, decoded: Run) -> tuple[list[ReplayDifference], float | None]:
+    """Where decoding differs from the replay and why, and the largest margin that rounding may turn over."""
+    from functools import partial
+
+    from pytest_speedbench.measure.prompts import ids_hash
+    from pytest_speedbench.metrics.replay_differences import Cause, differences_of, may_be_cut
+    from pytest_speedbench.numerics import near_tie_limit
+    from pytest_speedbench.outputs import read_outputs
+
+    stored = read_outputs(Path(str(same.pair.engine_args["outputs"])), record_command="")
+    margins = {ids_hash(row.prompt_ids): row.margins_nats for row in stored.rows}
+    dtypes = [_text(same.engine.args.get("served_dtype")), _text(decoded.engine.args.get("dtype"))]
+    limit = near_tie_limit(stored.head.dtype, *dtypes)
+    judged = partial(
+        differences_of,
+        same.conversations,
+        decoded.conversations,
+        margins=margins,
+        limit_nats=limit,
+        cut=may_be_cut(decoded),
+    )
+    found = judged()
+    of_a_drafter = any(difference.cause in (Cause.UNEXPLAINED, Cause.CHUNKED_PREFILL) for difference in found)
+    if not of_a_drafter or set(dtypes) == {"float32"}:
+        return found, limit
+    return judged(unsteady=_unsteady(part, same, dtypes[1] if dtypes[0] != dtypes[1] else "float32")), limit
+
+
+def _unsteady(part: Settings, same: Run, dtype: str | None) -> set[str]:
+    """Ids of conversations that the drafter, computed in another dtype, would have other counts for."""
+    from dataclasses import replace
+    from types import MappingProxyType
+
+    from pytest_speedbench.measure.runner import Runner
+
+    if dtype is None:
+        return set()
+    pair = replace(same.pair, engine_args=MappingProxyType({**same.pair.engine_args, "dtype": dtype}))
+    with Runner(part.cache_dir) as runner:
+        again = runner.measure(pair, asked(part), part.sampling, part.load, None, part.timeouts)
+    both = zip(same.conversations, again.conversations, strict=True)
+    return {one.question_id for one, other in both if one.acceptance != other.acceptance}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -107,6 +107,11 @@ def _notes(run: Run) -> Iterator[str]:
 def _replay_note(run: Run) -> str:
     args = run.engine.args
     recorded = f"the outputs are those of {args.get('recorded_by')} in {args.get('dtype') or 'an unknown dtype'}"
+    if args.get("target") not in (None, "live"):
+        recorded += f", and the head read {args['target']}"
+    if not run.sampling.greedy:
+        how = "drawn, and every record is one draw" if args.get("draft_sampling") == "probabilistic" else "greedy"
+        return f"{recorded}, sampled; the drafts are {how}."
     ties, served = args.get("near_ties"), args.get("served_dtype")
     if not isinstance(ties, float):
         return f"{recorded}; how many of their tokens rounding may turn over is not known."

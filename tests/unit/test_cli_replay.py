@@ -30,6 +30,26 @@ def test_the_pairs_own_drafter_is_confirmed_by_decoding(capsys: pytest.CaptureFi
     assert "tiny-eagle3 on mini, replayed: 32 prompts in" in progress
 
 
+BFLOAT16 = """
+[tool.speedbench.pairs.tiny-eagle3]
+engine = "transformers"
+model = "bundled:target"
+drafter = "eagle3:bundled:eagle3"
+draft_length = 3
+engine_args = { dtype = "bfloat16", threads = 1 }
+"""
+
+
+def test_what_is_decoded_otherwise_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pyproject.toml").write_text(BFLOAT16)
+    assert replay("--categories=roleplay", "--confirm=12") == 0
+    printed = capsys.readouterr().out
+    assert "of 12 prompts 12 have the stored output" not in printed
+    assert " × output differs at a near tie, first mini-roleplay-" in printed
+    assert "not at a tie" not in printed
+    assert "The intervals allow for it." in printed
+
+
 def test_a_worse_drafter_is_a_finding_and_is_not_decoded(capsys: pytest.CaptureFixture[str]) -> None:
     assert replay("--drafter=eagle3:bundled:eagle3-pruned", "--categories=multilingual,math", "--confirm=4") == 1
     printed = capsys.readouterr().out
