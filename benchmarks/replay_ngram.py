@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    stored = read_outputs(OUTPUTS, record_command="")
+    stored = read_outputs(OUTPUTS)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for engine in ENGINES:

@@ -50,7 +50,7 @@ def asked_outputs(prompts: int) -> Outputs:
         split = select(load_split("mini"), prompts=prompts)
         run = runner.measure(replayed(bundled_pairs()["tiny-ngram"], path), split, Sampling(64), Load(16))
     asked = {turn.prompt_sha256 for conversation in run.conversations for turn in conversation.turns}
-    outputs = read_outputs(path, record_command="")
+    outputs = read_outputs(path)
     return Outputs(outputs.head, tuple(row for row in outputs.rows if ids_hash(row.prompt_ids) in asked))
 
 
@@ -101,7 +101,7 @@ def recorded(folder: Path, dtype: StatesDtype) -> dict[str, Any]:
     from pytest_speedbench.engines.replay.pairs import replayed
     from pytest_speedbench.engines.replay.states_recording import read_by, record_states
 
-    outputs = read_outputs(folder / "mini.outputs", record_command="")
+    outputs = read_outputs(folder / "mini.outputs")
     pair = deep_pair(folder)
     began_s = time.perf_counter()
     record_states(

@@ -22,6 +22,8 @@ from pytest_speedbench.errors import OutputsError
 _KIND = b"pytest-speedbench outputs "
 MAGIC = _KIND + b"2\n"
 SUFFIX = ".outputs"
+RECORD_COMMAND = "pytest … --speedbench-record-outputs"
+"""What the user runs to record them."""
 DEFAULT_OVERHANG = 16
 """The longest draft that stored outputs can judge, unless told otherwise."""
 _MOST_BYTES = 4 << 30
@@ -155,13 +157,13 @@ def write_outputs(path: Path, outputs: Outputs) -> None:
             raise
 
 
-def read_outputs(path: Path, *, record_command: str) -> Outputs:
-    """Read and check a file of stored outputs. ``record_command`` is what the user runs to record it.
+def read_outputs(path: Path) -> Outputs:
+    """Read and check a file of stored outputs.
 
     Raises:
         OutputsError: missing, no such file, of another version, truncated or damaged.
     """
-    remedy = f"Record it with: {record_command}"
+    remedy = f"Record it with: {RECORD_COMMAND}"
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -41,8 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
     except SpeedbenchError as error:
-        # The core names options as pytest takes them; here they have no prefix.
-        print(f"speedbench: {error}".replace("--speedbench-", "--"), file=sys.stderr)  # noqa: T201
+        # The core names options as pytest takes them; here they have no prefix, unless pytest is to be run.
+        words = re.sub("(?<!pytest … )--speedbench-", "--", f"speedbench: {error}")
+        print(words, file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python flushes at its end: not into the broken pipe.

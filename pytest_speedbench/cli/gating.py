@@ -45,7 +45,7 @@ def stored_baseline(name: str, folder: Path) -> Baseline:
         raise BaselineError(
             f"{name!r} names no baseline.", f"Give a file, or PAIR/SPLIT of a baseline in {folder}; there are: {known}."
         )
-    return load_baseline(folder, pair, split, record_command=_RECORD_COMMAND)
+    return load_baseline(folder, pair, split, record_command=f"{_RECORD_COMMAND} --pair {pair} --split {split}")
 
 
 def settings_of_pair(arguments: argparse.Namespace, pair: str) -> Settings:

@@ -185,7 +185,7 @@ def _differences(part: Settings, same: Run, decoded: Run) -> tuple[list[ReplayDi
     from pytest_speedbench.numerics import near_tie_limit
     from pytest_speedbench.outputs import read_outputs
 
-    stored = read_outputs(Path(str(same.pair.engine_args["outputs"])), record_command="")
+    stored = read_outputs(Path(str(same.pair.engine_args["outputs"])))
     margins = {ids_hash(row.prompt_ids): row.margins_nats for row in stored.rows}
     dtypes = [_text(same.engine.args.get("served_dtype")), _text(decoded.engine.args.get("dtype"))]
     limit = near_tie_limit(stored.head.dtype, *dtypes)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pytest_speedbench.config import Pair
     from pytest_speedbench.outputs import Outputs
 
-_RECORD_OUTPUTS = "pytest … --speedbench-record-outputs"
 _LOG_INTERVAL_S = 10.0
 _USED = ("engine-args", "drafter")
 DTYPES = ("bfloat16", "float32")
@@ -74,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.speedbench_mode = "decode"  # what the project says of it is not for this command
     settings = settings_of_pair(argparse.Namespace(**{**vars(arguments), "speedbench_split": split}), name)
     path = outputs_path(settings.baseline_dir, name, split)
-    outputs = read_outputs(path, record_command=_RECORD_OUTPUTS)
+    outputs = read_outputs(path)
     started_s = time.perf_counter()
     _record(path, outputs, settings.pair, arguments)
     states = open_states(states_beside(path), record_command="")
@@ -92,6 +91,7 @@ def _record(path: Path, outputs: Outputs, pair: Pair, arguments: argparse.Namesp
     from pytest_speedbench.engines.replay.options import ReplayOptions
     from pytest_speedbench.engines.replay.pairs import replayed
     from pytest_speedbench.engines.transformers.checks import check_packages
+    from pytest_speedbench.outputs import RECORD_COMMAND
     from pytest_speedbench.states import states_beside
 
     check_packages()
@@ -99,7 +99,7 @@ def _record(path: Path, outputs: Outputs, pair: Pair, arguments: argparse.Namesp
     if target_sha256 != outputs.head.target_sha256:
         raise OutputsError(
             f"The stored outputs {path} are of another target than the pair's.",
-            f"Record them anew with: {_RECORD_OUTPUTS}",
+            f"Record them anew with: {RECORD_COMMAND}",
         )
     from pytest_speedbench.engines.replay.states_recording import Wanted, read_by, record_states
 

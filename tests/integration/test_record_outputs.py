@@ -18,7 +18,7 @@ def test_a_recorded_run_can_be_replayed(pytester: pytest.Pytester) -> None:
     pair = "--speedbench-pair=tiny-draft"
     pytester.runpytest_inprocess(pair, "--speedbench-record-outputs").assert_outcomes(passed=1)
     path = pytester.path / "baselines" / "tiny-draft" / "mini.outputs"
-    outputs = read_outputs(path, record_command="")
+    outputs = read_outputs(path)
     assert (outputs.head.pair, outputs.head.split, outputs.head.dtype) == ("tiny-draft", "mini", "float32")
     assert len(outputs.rows) >= 11
     for row in outputs.rows:
@@ -46,7 +46,7 @@ def test_sampled_outputs_are_recorded_and_replayed_as_they_were_asked(pytester: 
     pytester.makepyfile(test_drafter=SAMPLED.format(0.8, 5))
     pair = "--speedbench-pair=tiny-draft"
     pytester.runpytest_inprocess(pair, "--speedbench-record-outputs", "--speedbench-update").assert_outcomes(passed=1)
-    outputs = read_outputs(pytester.path / "baselines" / "tiny-draft" / "mini.outputs", record_command="")
+    outputs = read_outputs(pytester.path / "baselines" / "tiny-draft" / "mini.outputs")
     assert (outputs.head.temperature, outputs.head.top_p, outputs.head.seed) == (0.8, 0.9, 5)
     assert len({row.seed for row in outputs.rows}) == len(outputs.rows)
     for row in outputs.rows:
@@ -78,7 +78,7 @@ def test_later_turns_are_kept_with_the_replies_before_them(pytester: pytest.Pyte
     pytester.makepyfile(test_drafter="def test_it(speedbench): speedbench.measure(where='turns>=2', prompts=4)")
     pair = "--speedbench-pair=tiny-draft"
     pytester.runpytest_inprocess(pair, "--speedbench-record-outputs").assert_outcomes(passed=1)
-    rows = read_outputs(pytester.path / "baselines" / "tiny-draft" / "mini.outputs", record_command="").rows
+    rows = read_outputs(pytester.path / "baselines" / "tiny-draft" / "mini.outputs").rows
     # The template may close a reply with the end token that the output has already.
     answered = [row.prompt_ids + row.output_ids[:-1] for row in rows]
     followed = [row for row in rows for text in answered if row.prompt_ids[: len(text)] == text]

@@ -94,7 +94,16 @@ def test_commands_that_decode_do_not_replay(
         (["replay", "tiny-draft/mini"], "There are no stored outputs"),
         (["replay", "tiny-eagle3/mini", "--lengths=17"], "judge drafts of at most 16 tokens"),
         (["replay", "tiny-eagle3/mini", "--confirm=0"], "--confirm is 0"),
-        (["replay", "tiny-eagle3/mini", "--outputs=/none"], "There are no stored outputs /none"),
+        (
+            ["replay", "tiny-eagle3/mini", "--outputs=/none"],
+            "There are no stored outputs /none. Record it with: pytest … --speedbench-record-outputs",
+        ),
+        (["replay", "tiny-eagle3/mini", "--drafter=suffix"], "The drafter 'suffix' cannot be replayed"),
+        (["replay", "tiny-eagle3/mini", "--drafter=eagle:bundled:eagle3"], "is an EAGLE-3 head"),
+        (["replay", "tiny-eagle3/mini", "--drafter=medusa:bundled:draft"], "cannot be read"),
+        (["replay", "tiny-eagle3/mini", "--drafter=mtp"], "has no multi-token-prediction layers"),
+        (["replay", "tiny-eagle3/mini", "--max-tokens=32"], "an output limit of 64 tokens, and 32 are asked"),
+        (["replay", "nobody/mini"], "Record one with: speedbench calibrate 5 --pair nobody --split mini"),
     ],
 )
 def test_what_cannot_be_done_is_said(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ def test_what_cannot_be_done_is_said(
 
 
 def test_outputs_of_another_target_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    outputs = read_outputs(OUTPUTS, record_command="")
+    outputs = read_outputs(OUTPUTS)
     head = msgspec.structs.replace(outputs.head, target_sha256="0")
     write_outputs(folder / "mini.outputs", Outputs(head, outputs.rows))
     assert main(["states", "tiny-eagle3/mini"]) == 4

@@ -17,12 +17,12 @@ from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.engines.replay.expected import DrawnReach, ExpectedAcceptance, expected_acceptance
 from pytest_speedbench.engines.replay.lookup import rule_of
 from pytest_speedbench.engines.replay.options import ReplayOptions
-from pytest_speedbench.engines.replay.recorded import RECORD_COMMAND, Recorded, draft_temperature
+from pytest_speedbench.engines.replay.recorded import Recorded, draft_temperature
 from pytest_speedbench.engines.replay.texts import shared_texts
 from pytest_speedbench.engines.replay.walk import Reach, record_of, room
 from pytest_speedbench.errors import EngineError, OutputsError
 from pytest_speedbench.numerics import Exposure, exposure, near_tie_limit
-from pytest_speedbench.outputs import Outputs, OutputsHead, StoredOutput, read_outputs
+from pytest_speedbench.outputs import RECORD_COMMAND, Outputs, OutputsHead, StoredOutput, read_outputs
 from pytest_speedbench.states import open_states
 
 _OTHER_DRAW = Exposure(share=0.0, unchanged=1.0)
@@ -147,7 +147,7 @@ class ReplayEngine:
     def _load(self) -> Outputs:
         from pytest_speedbench.engines.replay.judges import load_judge
 
-        outputs = read_outputs(self._options.outputs, record_command=RECORD_COMMAND)
+        outputs = read_outputs(self._options.outputs)
         self._check(outputs.head)
         self._drawn_at = draft_temperature(self._drafter.method, self._options.draft_sampling, outputs)
         with self._threads():

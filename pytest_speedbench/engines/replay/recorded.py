@@ -5,9 +5,7 @@ from __future__ import annotations
 from pytest_speedbench.config import DrafterMethod, Sampling
 from pytest_speedbench.engines.base import Request
 from pytest_speedbench.errors import EngineError, OutputsError
-from pytest_speedbench.outputs import Outputs, OutputsHead
-
-RECORD_COMMAND = "pytest … --speedbench-record-outputs"
+from pytest_speedbench.outputs import RECORD_COMMAND, Outputs, OutputsHead
 
 
 class Recorded:

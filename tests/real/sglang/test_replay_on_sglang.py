@@ -79,7 +79,7 @@ def replayed_steps(case: Case) -> list[list[int]]:
 
 
 def test_every_step_accepts_what_its_own_corpus_accepts(sglang_python: str) -> None:
-    stored = read_outputs(OUTPUTS, record_command="").rows
+    stored = read_outputs(OUTPUTS).rows
     cases: list[Case] = [(SglangTrees(3), stored), (SglangTrees(11, most_breadth=10), stored)]
     cases += [few_tokens(number) for number in range(40)]
     for case, theirs in zip(cases, sglang_steps(sglang_python, cases), strict=True):

@@ -80,7 +80,7 @@ def test_a_heads_counts_are_those_of_the_error_at_every_chunks_end(
     pair = pair_of("tiny-eagle3", DRAFT_LENGTH, vllm_python, **args)
     decoded, replay = measured(pair), measured(replayed(pair, OUTPUTS))
     turns = {turn.prompt_sha256: turn for conversation in decoded.conversations for turn in conversation.turns}
-    stored = read_outputs(OUTPUTS, record_command="").rows
+    stored = read_outputs(OUTPUTS).rows
     asked = [row for row in stored if ids_hash(row.prompt_ids) in turns]
     assert len(asked) == len(turns) > len(PART)
     assert all(turns[ids_hash(row.prompt_ids)].output_ids == row.output_ids for row in asked)

@@ -61,7 +61,7 @@ def test_what_it_records_is_what_the_transformers_engine_recorded(
     kept: list[Outputs] = []
     part = select(PART, prompts=11)
     runner.measure(pair, part, SAMPLING, Load(8), keep_outputs=kept.append)
-    stored = {row.prompt_ids: row for row in read_outputs(OUTPUTS, record_command="").rows}
+    stored = {row.prompt_ids: row for row in read_outputs(OUTPUTS).rows}
     assert len(kept[0].rows) >= len(part)
     for row in kept[0].rows:
         expected = stored[row.prompt_ids]

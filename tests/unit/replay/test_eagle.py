@@ -31,7 +31,7 @@ Tensors = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def rows() -> tuple[StoredOutput, ...]:
-    return read_outputs(OUTPUTS, record_command="").rows[::50]
+    return read_outputs(OUTPUTS).rows[::50]
 
 
 def replay_pair(head: Path | str, draft_length: int = 3) -> Pair:

@@ -102,7 +102,7 @@ def test_tensorrt_llm_is_said_to_be_only_read() -> None:
 
 
 def test_sglang_remembers_in_the_order_of_asking() -> None:
-    rows = read_outputs(OUTPUTS, record_command="").rows[:8]
+    rows = read_outputs(OUTPUTS).rows[:8]
     replays = sglang()
     order = [5, 2, 7, 2, 5, 0]
 

@@ -19,7 +19,7 @@ OUTPUTS = outputs_path(Path(__file__).resolve().parents[3] / "baselines", "tiny-
 
 @pytest.fixture(scope="module")
 def outputs() -> Outputs:
-    return read_outputs(OUTPUTS, record_command="")
+    return read_outputs(OUTPUTS)
 
 
 def test_every_step_accepts_what_the_reference_accepts(outputs: Outputs, tmp_path: Path) -> None:

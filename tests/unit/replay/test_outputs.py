@@ -58,14 +58,14 @@ def test_what_is_written_is_read(tmp_path: Path, vocab_size: int, data: st.DataO
     head = msgspec.structs.replace(HEAD, vocab_size=vocab_size)
     outputs = Outputs(head, tuple(data.draw(st.lists(rows(vocab_size), max_size=4))))
     write_outputs(tmp_path / "a" / "mini.outputs", outputs)
-    assert read_outputs(tmp_path / "a" / "mini.outputs", record_command="record") == outputs
+    assert read_outputs(tmp_path / "a" / "mini.outputs") == outputs
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["mini.outputs"]
 
 
 def test_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(OutputsError, match="There are no stored outputs") as caught:
-        read_outputs(tmp_path / "x.outputs", record_command="pytest --record")
-    assert "pytest --record" in str(caught.value)
+        read_outputs(tmp_path / "x.outputs")
+    assert "pytest … --speedbench-record-outputs" in str(caught.value)
 
 
 @pytest.mark.parametrize("cut", [0, 5, len(MAGIC), len(MAGIC) + 10, -1])
@@ -74,7 +74,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, cut: int) -> None:
     write_outputs(path, Outputs(HEAD, (StoredOutput((1,), (2,), (), stopped=True),)))
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(OutputsError, match=r"truncated or damaged|no file of stored outputs"):
-        read_outputs(path, record_command="record")
+        read_outputs(path)
 
 
 def forged(path: Path, rows: list[object], head: OutputsHead = HEAD) -> Path:
@@ -112,12 +112,12 @@ def forged(path: Path, rows: list[object], head: OutputsHead = HEAD) -> Path:
 )
 def test_rows_that_cannot_be_are_refused(tmp_path: Path, row: list[object]) -> None:
     with pytest.raises(OutputsError, match="are damaged"):
-        read_outputs(forged(tmp_path / "mini.outputs", [row]), record_command="record")
+        read_outputs(forged(tmp_path / "mini.outputs", [row]))
 
 
 def test_a_row_that_can_be_is_read(tmp_path: Path) -> None:
     row = [b"\1\0", b"\2\0", b"\3\0", True, None, 7, struct.pack("<2f", -0.5, 0.0)]
-    read = read_outputs(forged(tmp_path / "mini.outputs", [row]), record_command="record").rows
+    read = read_outputs(forged(tmp_path / "mini.outputs", [row])).rows
     assert read == (StoredOutput((1,), (2,), (3,), stopped=True, seed=7, log_probabilities_nats=(-0.5, 0.0)),)
 
 
@@ -126,5 +126,5 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     write_outputs(path, Outputs(HEAD, (StoredOutput((1,), (2,), (), stopped=True),)))
     path.write_bytes(path.read_bytes().replace(MAGIC, b"pytest-speedbench outputs 1\n", 1))
     with pytest.raises(OutputsError, match="are in the format of another version") as caught:
-        read_outputs(path, record_command="pytest --record")
-    assert "pytest --record" in str(caught.value)
+        read_outputs(path)
+    assert "pytest … --speedbench-record-outputs" in str(caught.value)
