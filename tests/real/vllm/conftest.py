@@ -14,6 +14,8 @@ ENGINE_ARGS: dict[str, EngineArg] = {"dtype": "float32", "enforce_eager": True, 
 """No prefill is cut into chunks: vLLM computes the drafter's key-value row at a cut from another token, and a prompt's
 counts would then depend on what else was in the batch."""
 
+SLOW = pytest.mark.skipif(not os.environ.get("TEST_SLOW"), reason="minutes more on vLLM: set TEST_SLOW")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _small_and_offline() -> Iterator[None]:

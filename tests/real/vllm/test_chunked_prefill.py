@@ -21,7 +21,8 @@ from pytest_speedbench.measure.run import Run, Turn
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.metrics.replay_differences import Cause, differences_of, may_be_cut
 from pytest_speedbench.outputs import StoredOutput, read_outputs
-from tests.real.vllm.test_replay_on_vllm import OUTPUTS, PART, SAMPLING, SLOW, pair_of
+from tests.real.vllm.conftest import SLOW
+from tests.real.vllm.test_replay_on_vllm import OUTPUTS, PART, SAMPLING, pair_of
 
 CHUNK_TOKENS = 24
 DRAFT_LENGTH = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +10,12 @@ import pytest
 from pytest_speedbench.config import EngineArg, Pair
 from pytest_speedbench.conformance.findings import Outcome
 from tests.real.conformance import held, words
-from tests.real.vllm.conftest import vllm_pair
+from tests.real.vllm.conftest import SLOW, vllm_pair
 
 ROOT = Path(__file__).resolve().parents[3]
 MENDED: dict[str, EngineArg] = {"worker_extension_cls": "benchmarks.oracle.vllm_cpu_sampling.MendedSampling"}
 SAMPLED = {"seeds", "sampling-1", "sampling-0.7"}
 """What depends on the temperature, which the CPU build reads from unwritten memory when it speculates."""
-
-
-SLOW = pytest.mark.skipif(not os.environ.get("TEST_SLOW"), reason="a minute more on vLLM: set TEST_SLOW")
 
 
 def eagle3(python: str, **engine_args: EngineArg) -> Pair:

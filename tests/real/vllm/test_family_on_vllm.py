@@ -9,11 +9,16 @@ import pytest
 
 from pytest_speedbench import Pair, Speedbench
 from pytest_speedbench.acceptance import AcceptanceRecord, pool
-from pytest_speedbench.baselines import load_baseline
+from pytest_speedbench.baselines import load_baseline, outputs_path
 from pytest_speedbench.baselines.schema import output_sha256, prompt_entries
+from pytest_speedbench.config import Load, Sampling
+from pytest_speedbench.engines.replay.pairs import replayed
+from pytest_speedbench.measure.runner import Runner
+from pytest_speedbench.splits import load_split, select
 from tests.real.vllm.conftest import vllm_pair
 
 BASELINES = Path(__file__).resolve().parents[3] / "baselines"
+OUTPUTS = outputs_path(BASELINES, "tiny-eagle3", "mini")
 DRAFTERS = {
     "tiny-eagle3": "eagle3:bundled:eagle3",
     "tiny-eagle3-pruned": "eagle3:bundled:eagle3-pruned",
@@ -49,6 +54,15 @@ def test_it_agrees_with_the_transformers_engine_in_every_prompt(speedbench: Spee
         if theirs != ours
     }
     assert differences == {}
+
+
+def test_every_record_is_the_replayed_one(speedbench: Speedbench, pair: Pair) -> None:
+    with Runner() as runner:  # one of its own, so that vLLM need not start anew
+        part = select(load_split("mini"), prompts=22)
+        replay = prompt_entries(runner.measure(replayed(pair, OUTPUTS), part, Sampling(64), Load()))
+    for concurrency in (1, 8, 64):
+        run = speedbench.measure("mini", pair=pair, prompts=22, concurrency=concurrency).run
+        assert prompt_entries(run) == replay, f"concurrency {concurrency}"
 
 
 def test_the_engines_counters_equal_the_requests_records(speedbench: Speedbench, pair: Pair) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from pytest_speedbench.engines.replay.pairs import replayed
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.outputs import Outputs, read_outputs
 from pytest_speedbench.splits import load_split, select
-from tests.real.vllm.conftest import vllm_pair
+from tests.real.vllm.conftest import SLOW, vllm_pair
 
 BASELINES = Path(__file__).resolve().parents[3] / "baselines"
 OUTPUTS = outputs_path(BASELINES, "tiny-eagle3", "mini")
@@ -30,11 +29,8 @@ DRAFTERS = {
     "tiny-draft": "draft_model:bundled:draft",
     "tiny-ngram": "ngram",
 }
-SLOW = pytest.mark.skipif(not os.environ.get("TEST_SLOW"), reason="minutes more on vLLM: set TEST_SLOW")
-ALL = [
-    *(pytest.param(name, 3, id=f"{name}-3") for name in DRAFTERS),
-    *(pytest.param(name, length, id=f"{name}-{length}", marks=SLOW) for name in DRAFTERS for length in (1, 8)),
-]
+LENGTHS = (1, 8)
+"""Those of 3 tokens are compared where the family is decoded."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +65,9 @@ def test_what_it_records_is_what_the_transformers_engine_recorded(
         assert row.margins_nats == pytest.approx(expected.margins_nats, abs=1e-3)
 
 
-@pytest.mark.parametrize(("name", "draft_length"), ALL)
+@SLOW
+@pytest.mark.parametrize("draft_length", LENGTHS)
+@pytest.mark.parametrize("name", DRAFTERS)
 def test_every_record_is_the_replayed_one(name: str, draft_length: int, runner: Runner, vllm_python: str) -> None:
     pair = pair_of(name, draft_length, vllm_python)
     expected = replay_of(pair)

@@ -13,14 +13,14 @@ from pytest_speedbench.config import Drafter, Load, Sampling
 from pytest_speedbench.engines.replay.pairs import replayed
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.splits import load_split, select
-from tests.real.vllm.conftest import vllm_pair
+from tests.real.vllm.conftest import SLOW, vllm_pair
 
 OUTPUTS = outputs_path(Path(__file__).resolve().parents[3] / "baselines", "tiny-eagle3", "mini")
 HEAD = Path(__file__).resolve().parents[2] / "data" / "eagle"
 PROMPTS = 22
 
 
-@pytest.mark.parametrize(("draft_length", "concurrency"), [(3, 8), (5, 8)])
+@pytest.mark.parametrize(("draft_length", "concurrency"), [(3, 8), pytest.param(5, 8, marks=SLOW)])
 def test_every_prompt_is_counted_as_vllm_counts_it(vllm_python: str, draft_length: int, concurrency: int) -> None:
     decoding = vllm_pair("tiny-eagle", f"eagle:{HEAD}", vllm_python)
     decoding = replace(decoding, drafter=Drafter.parse(f"eagle:{HEAD}", draft_length))

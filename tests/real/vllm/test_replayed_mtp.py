@@ -15,7 +15,7 @@ from pytest_speedbench.engines.replay.pairs import replayed
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.outputs import write_outputs
 from pytest_speedbench.splits import load_split, select
-from tests.real.vllm.conftest import vllm_pair
+from tests.real.vllm.conftest import SLOW, vllm_pair
 from tests.unit.engines.mtp_targets import write_glm_target
 
 LIMIT = 32
@@ -36,7 +36,7 @@ def mtp_pair(target: Path, python: str, draft_length: int) -> Pair:
     return replace(vllm_pair("tiny-mtp", None, python), model=str(target), drafter=drafting)
 
 
-@pytest.mark.parametrize("draft_length", [1, 3])
+@pytest.mark.parametrize("draft_length", [pytest.param(1, marks=SLOW), 3])
 def test_every_prompt_is_counted_as_vllm_counts_it(
     vllm_python: str, target: Path, tmp_path: Path, draft_length: int
 ) -> None:
