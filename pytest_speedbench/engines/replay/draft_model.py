@@ -16,6 +16,7 @@ import torch
 from pytest_speedbench.acceptance import VerifyStep
 from pytest_speedbench.engines.replay.batches import batches, best_tokens, padded
 from pytest_speedbench.engines.replay.walk import Reach
+from pytest_speedbench.errors import OutputsError
 from pytest_speedbench.outputs import StoredOutput
 
 
@@ -29,8 +30,12 @@ def draft_model_reaches(
         outputs: what the target put out.
         draft_length: K.
         batch_tokens: tokens read at a time, padding included: what bounds the memory.
+
+    Raises:
+        OutputsError: a text is longer than the model's context.
     """
     texts = [_judged(stored, draft_length) for stored in outputs]
+    check_context(model, texts)
     decoder, lm_head = model.get_decoder(), model.get_output_embeddings()
     runs: dict[int, list[int]] = {}
     for places in batches([len(text) for text in texts], batch_tokens):
@@ -48,6 +53,21 @@ def draft_model_reaches(
             for place, (first, last) in zip(places, spans, strict=True)
         )
     return [_reach(runs[place], draft_length) for place in range(len(outputs))]
+
+
+def check_context(model: Any, texts: Sequence[tuple[int, ...]]) -> None:
+    """Refuse texts at whose end engines do as each sees fit: draft on, draft less, or not at all.
+
+    Raises:
+        OutputsError: a text is longer than a draft model's context.
+    """
+    most, longest = model.config.get_text_config().max_position_embeddings, max(map(len, texts), default=0)
+    if longest > most:
+        raise OutputsError(
+            f"The draft model reads at most {most} tokens, and a stored prompt with its output and a draft has "
+            f"{longest}.",
+            "Decode with it, or leave out the long prompts.",
+        )
 
 
 def _judged(stored: StoredOutput, draft_length: int) -> tuple[int, ...]:

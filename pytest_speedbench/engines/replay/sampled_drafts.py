@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from pytest_speedbench.engines.replay.batches import MOST_SCORES, batches, padded
+from pytest_speedbench.engines.replay.draft_model import check_context
 from pytest_speedbench.engines.replay.expected import DrawnReach, Floats, windows
 from pytest_speedbench.errors import OutputsError
 from pytest_speedbench.outputs import StoredOutput
@@ -31,9 +32,11 @@ def sampled_draft_reaches(
         temperature: of the drafts; they are drawn from the whole vocabulary, as vLLM draws them.
 
     Raises:
-        OutputsError: how probable the target held its outputs is not stored.
+        OutputsError: how probable the target held its outputs is not stored, or a text is longer than the model's
+            context.
     """
     texts = [stored.prompt_ids + stored.continued for stored in outputs]
+    check_context(model, texts)
     # A model's own logits, scaled and capped as it does; only those that are asked for are computed.
     most = min(batch_tokens, MOST_SCORES // model.config.get_text_config().vocab_size)
     found: dict[int, DrawnReach] = {}
