@@ -18,6 +18,9 @@ from pytest_speedbench.measure.run import Conversation, Turn
 from pytest_speedbench.measure.tokenized import Tokenized, tokenize
 from pytest_speedbench.splits.schema import Prompt
 
+_UNPACED_CONCURRENCY = 256
+"""Requests at a time where nothing is decoded; more would only fill the memory with their ids."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -127,8 +130,8 @@ async def measure(
     for task in tasks:
         _check_length(task.prompt, 0, first.tokens(task.place), sampling, info)
     loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks, first, stop)
-    # Where nothing is decoded, the load changes nothing: all is asked at once, so that it can be computed together.
-    at_a_time = load.concurrency if info.timed else info.max_concurrency or len(tasks)
+    # Where nothing is decoded, the load changes nothing: much is asked at once, so that it can be computed together.
+    at_a_time = load.concurrency if info.timed else info.max_concurrency or _UNPACED_CONCURRENCY
     return await loop.run(at_a_time, silence_s)
 
 

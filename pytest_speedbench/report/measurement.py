@@ -109,6 +109,8 @@ def _replay_note(run: Run) -> str:
     recorded = f"the outputs are those of {args.get('recorded_by')} in {args.get('dtype') or 'an unknown dtype'}"
     if args.get("target") not in (None, "live"):
         recorded += f", and the head read {args['target']}"
+    if args.get("lookup") is not None:
+        recorded += f", and n-grams were looked up by the rule of {args['lookup']}"
     if not run.sampling.greedy:
         how = "drawn, and every record is one draw" if args.get("draft_sampling") == "probabilistic" else "greedy"
         return f"{recorded}, sampled; the drafts are {how}."

@@ -34,6 +34,13 @@ def test_an_unchanged_drafter_passes_and_the_run_is_marked(pytester: pytest.Pyte
     result.stdout.no_fnmatch_line("*not comparable*")
 
 
+def test_it_says_by_whose_rule_ngrams_were_looked_up(pytester: pytest.Pytester) -> None:
+    args = "--speedbench-pair=tiny-eagle3", "--speedbench-drafter=ngram", "--speedbench-prompts=11"
+    result = replay(pytester, *args, test="def test_it(speedbench): speedbench.measure()")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["  note: *n-grams were looked up by the rule of vLLM and transformers; rounding*"])
+
+
 def test_a_worse_drafter_is_found(pytester: pytest.Pytester) -> None:
     worse = ("--speedbench-pair=tiny-eagle3", "--speedbench-drafter=eagle3:bundled:eagle3-pruned")
     result = replay(pytester, *worse, "--speedbench-categories=multilingual,math")

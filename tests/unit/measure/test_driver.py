@@ -84,7 +84,7 @@ def test_the_loop_is_closed_at_the_concurrency(concurrency: int) -> None:
 
 
 @pytest.mark.parametrize(("max_concurrency", "at_once"), [(None, 10), (2, 2)])
-def test_what_is_not_decoded_is_asked_all_at_once(max_concurrency: int | None, at_once: int) -> None:
+def test_what_is_not_decoded_is_not_paced(max_concurrency: int | None, at_once: int) -> None:
     engine = ScriptedEngine(replace(PAIR, engine_args={"slow_s": 0.001}))
     run(prompts(10), engine=engine, concurrency=1, max_concurrency=max_concurrency, timed=False)
     assert engine.most_running == at_once
