@@ -18,7 +18,7 @@ from pytest_speedbench.engines.replay.expected import DrawnReach, ExpectedAccept
 from pytest_speedbench.engines.replay.lookup import rule_of
 from pytest_speedbench.engines.replay.options import ReplayOptions
 from pytest_speedbench.engines.replay.recorded import Recorded, draft_temperature
-from pytest_speedbench.engines.replay.texts import shared_texts
+from pytest_speedbench.engines.replay.texts import SharedText, shared_texts
 from pytest_speedbench.engines.replay.walk import Reach, record_of, room
 from pytest_speedbench.errors import EngineError, OutputsError
 from pytest_speedbench.numerics import Exposure, exposure, near_tie_limit
@@ -27,7 +27,7 @@ from pytest_speedbench.states import open_states
 
 _OTHER_DRAW = Exposure(share=0.0, unchanged=1.0)
 """Where rounding makes another text of a sampled output, it is another draw of the same distribution."""
-_TOKENS_AT_A_TIME = 1 << 16
+_TOKENS_AT_A_TIME = 1 << 14
 """Tokens that are judged before it is looked who else has asked, and whether the run was cancelled."""
 
 
@@ -52,7 +52,8 @@ class ReplayEngine:
         self._recorded: Recorded | None = None
         self._near_tie_limit: float | None = None
         self._reaches: dict[int, Reach] = {}
-        self._together: Mapping[int, Sequence[int]] = {}
+        self._texts: Sequence[SharedText] = ()
+        self._text_of: Mapping[int, int] = {}
         self._waiting: set[int] = set()
         self._worker: ThreadPoolExecutor | None = None
         self._judging: asyncio.Future[None] | None = None
@@ -155,11 +156,10 @@ class ReplayEngine:
                 self._pair, self._drafter, self._options, outputs.head.context_tokens, self._drawn_at
             )
         self._rows, self._recorded = outputs.rows, Recorded(outputs)
-        if self._lookup is not None:  # which costs as much alone, and may depend on the order of requests
-            self._together = {place: [place] for place in range(len(outputs.rows))}
-        else:
-            texts = shared_texts([row.prompt_ids + row.output_ids for row in outputs.rows])
-            self._together = {place: text.places for text in texts for place in text.places}
+        self._texts = [SharedText(row.prompt_ids + row.output_ids, [place]) for place, row in enumerate(outputs.rows)]
+        if self._lookup is None:  # a lookup shares nothing, and may depend on the order of requests
+            self._texts = shared_texts([text.ids for text in self._texts])
+        self._text_of = {place: number for number, text in enumerate(self._texts) for place in text.places}
         self._context_tokens = outputs.head.context_tokens
         return outputs
 
@@ -184,7 +184,7 @@ class ReplayEngine:
 
     async def _judged(self, place: int) -> None:
         """Wait until a request is judged, together with all that are asked meanwhile, and the later turns of both."""
-        self._waiting.update(set(self._together[place]) - self._reaches.keys())
+        self._waiting.update(set(self._texts[self._text_of[place]].places) - self._reaches.keys())
         while place not in self._reaches:
             if self._judging is None:
                 self._judging = asyncio.ensure_future(self._judge_waiting())
@@ -205,15 +205,18 @@ class ReplayEngine:
             self._judging = None
 
     def _next_places(self) -> list[int]:
-        """The shortest of those that wait, in the order of their lengths."""
+        """Of those that wait the shortest texts, in the order of their lengths."""
         places: list[int] = []
         budget = _TOKENS_AT_A_TIME
-        for place in sorted(self._waiting, key=lambda place: _tokens(self._rows[place])):
-            budget -= _tokens(self._rows[place])
+        for number in sorted({self._text_of[place] for place in self._waiting}, key=self._tokens):
+            budget -= self._tokens(number)
             if places and budget < 0:
                 break
-            places.append(place)
+            places += [place for place in self._texts[number].places if place in self._waiting]
         return places
+
+    def _tokens(self, text: int) -> int:
+        return len(self._texts[text].ids)
 
     def _reaches_of(self, rows: Sequence[StoredOutput]) -> Sequence[Reach]:
         with self._threads():
@@ -267,10 +270,6 @@ class ReplayEngine:
             eos_token_ids=head.eos_token_ids,
             timed=False,
         )
-
-
-def _tokens(row: StoredOutput) -> int:
-    return len(row.prompt_ids) + len(row.continued)
 
 
 def near_ties(rows: Sequence[StoredOutput], limit_nats: float | None) -> float | None:
