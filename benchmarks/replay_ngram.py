@@ -35,7 +35,7 @@ from pytest_speedbench.config import Drafter, EngineArg, Pair, Sampling
 from pytest_speedbench.engines.base import Finish, Request
 from pytest_speedbench.engines.devices import cpu_name
 from pytest_speedbench.engines.replay.engine import ReplayEngine
-from pytest_speedbench.engines.replay.lookup import FIRST_MATCH, lookup_of, rule_of
+from pytest_speedbench.engines.replay.lookup import FIRST_MATCH, lookup_judge, rule_of
 from pytest_speedbench.engines.replay.options import ReplayOptions
 from pytest_speedbench.engines.replay.pairs import replayed
 from pytest_speedbench.outputs import Outputs, StoredOutput, read_outputs, write_outputs
@@ -100,10 +100,9 @@ async def answered(pair: Pair, rows: Sequence[StoredOutput], concurrency: int) -
 def judged(pair: Pair, rows: Sequence[StoredOutput], context_tokens: int) -> dict[str, float]:
     """The lookups alone."""
     options = ReplayOptions.parse(pair.engine_args)
-    lookup = lookup_of(rule_of(pair, options) or FIRST_MATCH, options, 3, context_tokens)
+    judge = lookup_judge(rule_of(pair, options) or FIRST_MATCH, options, 3, context_tokens)
     began_s, began_cpu_s = clocks()
-    for row in rows:
-        lookup.reach(row)
+    judge(rows)
     ended_s, ended_cpu_s = clocks()
     return {"judge_s": ended_s - began_s, "judge_cpu_s": ended_cpu_s - began_cpu_s}
 

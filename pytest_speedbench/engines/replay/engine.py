@@ -15,11 +15,11 @@ from pytest_speedbench.engines.base import Answered, Emission, EngineInfo, Finis
 from pytest_speedbench.engines.devices import cpu_name
 from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.engines.replay.expected import DrawnReach, ExpectedAcceptance, expected_acceptance
-from pytest_speedbench.engines.replay.lookup import rule_of
+from pytest_speedbench.engines.replay.lookup import lookup_judge, rule_of
 from pytest_speedbench.engines.replay.options import ReplayOptions
 from pytest_speedbench.engines.replay.recorded import Recorded, draft_temperature
 from pytest_speedbench.engines.replay.texts import SharedText, shared_texts
-from pytest_speedbench.engines.replay.walk import Reach, record_of, room
+from pytest_speedbench.engines.replay.walk import Judge, Reach, record_of, room
 from pytest_speedbench.errors import EngineError, OutputsError
 from pytest_speedbench.numerics import Exposure, exposure, near_tie_limit
 from pytest_speedbench.outputs import RECORD_COMMAND, Outputs, OutputsHead, StoredOutput, read_outputs
@@ -27,8 +27,8 @@ from pytest_speedbench.states import open_states
 
 _OTHER_DRAW = Exposure(share=0.0, unchanged=1.0)
 """Where rounding makes another text of a sampled output, it is another draw of the same distribution."""
-_TOKENS_AT_A_TIME = 1 << 14
-"""Tokens that are judged before it is looked who else has asked, and whether the run was cancelled."""
+_BATCHES_AT_A_TIME = 4
+"""Batches that are judged before it is looked who else has asked, and whether the run was cancelled."""
 
 
 class ReplayEngine:
@@ -146,15 +146,10 @@ class ReplayEngine:
         return record if self._lookup is None else self._lookup.record(record)
 
     def _load(self) -> Outputs:
-        from pytest_speedbench.engines.replay.judges import load_judge
-
         outputs = read_outputs(self._options.outputs)
         self._check(outputs.head)
         self._drawn_at = draft_temperature(self._drafter.method, self._options.draft_sampling, outputs)
-        with self._threads():
-            self._judge = load_judge(
-                self._pair, self._drafter, self._options, outputs.head.context_tokens, self._drawn_at
-            )
+        self._judge = self._loaded(outputs.head.context_tokens)
         self._rows, self._recorded = outputs.rows, Recorded(outputs)
         self._texts = [SharedText(row.prompt_ids + row.output_ids, [place]) for place, row in enumerate(outputs.rows)]
         if self._lookup is None:  # a lookup shares nothing, and may depend on the order of requests
@@ -162,6 +157,14 @@ class ReplayEngine:
         self._text_of = {place: number for number, text in enumerate(self._texts) for place in text.places}
         self._context_tokens = outputs.head.context_tokens
         return outputs
+
+    def _loaded(self, context_tokens: int) -> Judge:
+        if self._lookup is not None:
+            return lookup_judge(self._lookup, self._options, self._drafter.draft_length, context_tokens)
+        from pytest_speedbench.engines.replay.judges import load_judge
+
+        with self._threads():
+            return load_judge(self._pair, self._drafter, self._options, context_tokens, self._drawn_at)
 
     def _check(self, head: OutputsHead) -> None:
         models = model_identity(self._pair)
@@ -207,7 +210,7 @@ class ReplayEngine:
     def _next_places(self) -> list[int]:
         """Of those that wait the shortest texts, in the order of their lengths."""
         places: list[int] = []
-        budget = _TOKENS_AT_A_TIME
+        budget = _BATCHES_AT_A_TIME * self._judge.batch_tokens
         for number in sorted({self._text_of[place] for place in self._waiting}, key=self._tokens):
             budget -= self._tokens(number)
             if places and budget < 0:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from functools import partial
 
 from pytest_speedbench.config import Drafter, DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.replay.draft_model import draft_model_reaches
 from pytest_speedbench.engines.replay.eagle import eagle_head
 from pytest_speedbench.engines.replay.eagle3 import eagle3_head
-from pytest_speedbench.engines.replay.lookup import lookup_of, rule_of
 from pytest_speedbench.engines.replay.medusa import medusa_head
 from pytest_speedbench.engines.replay.mtp import mtp_head
 from pytest_speedbench.engines.replay.mtp_rules import check_mtp_drafts
@@ -17,19 +16,15 @@ from pytest_speedbench.engines.replay.options import ReplayOptions
 from pytest_speedbench.engines.replay.sampled_drafts import sampled_draft_reaches
 from pytest_speedbench.engines.replay.stored_target import open_stored_target
 from pytest_speedbench.engines.replay.targets import LiveTarget, TargetStates
-from pytest_speedbench.engines.replay.walk import Reach
+from pytest_speedbench.engines.replay.walk import Judge
 from pytest_speedbench.engines.transformers.loading import Placement, load_language_model
 from pytest_speedbench.errors import EngineError
-from pytest_speedbench.outputs import StoredOutput
-
-Judge = Callable[[Sequence[StoredOutput]], Sequence[Reach]]
-"""What the drafter would have had accepted of each of these outputs."""
 
 
 def load_judge(
     pair: Pair, drafter: Drafter, options: ReplayOptions, context_tokens: int, drawn_at: float | None = None
 ) -> Judge:
-    """Load a drafter.
+    """Load a drafter that needs a model.
 
     Args:
         pair: whose target a head reads.
@@ -41,10 +36,6 @@ def load_judge(
     Raises:
         EngineError: it does not load, or does not fit the target.
     """
-    rule = rule_of(pair, options)
-    if rule is not None:
-        lookup = lookup_of(rule, options, drafter.draft_length, context_tokens)
-        return lambda outputs: [lookup.reach(stored) for stored in outputs]
     placement = Placement.choose(options.models)
     batch_tokens = options.tokens_at_a_time(placement.device.type)
     if drafter.method is DrafterMethod.MTP:
@@ -52,15 +43,16 @@ def load_judge(
         check_mtp_drafts(folder, options, drafter.draft_length)
         live = load_language_model(folder, placement)
         layers = mtp_head(live, drafter.draft_length, options.engine)
-        return lambda outputs: layers.judged(LiveTarget(live, batch_tokens), outputs)
+        return Judge(partial(layers.judged, LiveTarget(live, batch_tokens)), batch_tokens)
     if drafter.model is None:
         raise EngineError(f"The drafter {drafter} cannot be replayed.", "Decode with it.")
     checkpoint = open_checkpoint(drafter.model, download=True)
     if drafter.method is DrafterMethod.DRAFT_MODEL:
         model = load_language_model(checkpoint, placement).model
-        if drawn_at is not None:
-            return lambda outputs: sampled_draft_reaches(model, outputs, drafter.draft_length, batch_tokens, drawn_at)
-        return lambda outputs: draft_model_reaches(model, outputs, drafter.draft_length, batch_tokens)
+        length = drafter.draft_length
+        if drawn_at is None:
+            return Judge(lambda rows: draft_model_reaches(model, rows, length, batch_tokens), batch_tokens)
+        return Judge(lambda rows: sampled_draft_reaches(model, rows, length, batch_tokens, drawn_at), batch_tokens)
     target = _target(pair, options, placement)
     if drafter.method is DrafterMethod.MEDUSA:
         head = medusa_head(checkpoint, target.frame, drafter.draft_length)
@@ -68,7 +60,7 @@ def load_judge(
         head = eagle_head(checkpoint, target.frame, drafter.draft_length, context_tokens)
     else:
         head = eagle3_head(checkpoint, target.frame, drafter.draft_length, context_tokens)
-    return lambda outputs: head.judged(target, outputs)
+    return Judge(partial(head.judged, target), batch_tokens)
 
 
 def _target(pair: Pair, options: ReplayOptions, placement: Placement) -> TargetStates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, VerifyStep
 from pytest_speedbench.errors import OutputsError
@@ -13,6 +14,23 @@ Reach = Callable[[int], VerifyStep]
 
 It is asked where a step begins. A shorter draft is the beginning of the longest one, so one reach serves every length.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A drafter in memory.
+
+    Attributes:
+        reaches: what it would have had accepted of each of some outputs.
+        batch_tokens: how many tokens it reads at a time; more are read one batch after the other.
+    """
+
+    reaches: Callable[[Sequence[StoredOutput]], Sequence[Reach]]
+    batch_tokens: int
+
+    def __call__(self, outputs: Sequence[StoredOutput]) -> Sequence[Reach]:
+        """What would have been accepted of each of these outputs."""
+        return self.reaches(outputs)
 
 
 def matching(draft: Sequence[int], continuation: Sequence[int]) -> int:

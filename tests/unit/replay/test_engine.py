@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pytest_speedbench.baselines import outputs_path
 from pytest_speedbench.config import Load, Sampling
 from pytest_speedbench.engines.replay import judges
 from pytest_speedbench.engines.replay.pairs import replayed
-from pytest_speedbench.engines.replay.walk import Reach
+from pytest_speedbench.engines.replay.walk import Judge, Reach
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.outputs import StoredOutput
 from pytest_speedbench.settings import bundled_pairs
@@ -24,14 +25,14 @@ def test_only_what_is_asked_is_judged_and_all_of_it_together(monkeypatch: pytest
     judged: list[Sequence[StoredOutput]] = []
     load = judges.load_judge
 
-    def watched(*loaded: object, **named: object) -> judges.Judge:
+    def watched(*loaded: object, **named: object) -> Judge:
         judge = load(*loaded, **named)  # type: ignore[arg-type]
 
         def watch(outputs: Sequence[StoredOutput]) -> Sequence[Reach]:
             judged.append(outputs)
             return judge(outputs)
 
-        return watch
+        return replace(judge, reaches=watch)
 
     monkeypatch.setattr(judges, "load_judge", watched)
     prompts = select(load_split("mini"), prompts=22)

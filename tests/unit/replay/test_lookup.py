@@ -13,7 +13,7 @@ from pytest_speedbench.config import Drafter, DrafterMethod, EngineArg, Load, Pa
 from pytest_speedbench.engines.base import Finish, Request
 from pytest_speedbench.engines.replay import check
 from pytest_speedbench.engines.replay.engine import ReplayEngine
-from pytest_speedbench.engines.replay.lookup import SGLANG, TRTLLM, lookup_of, rule_of
+from pytest_speedbench.engines.replay.lookup import SGLANG, TRTLLM, lookup_judge, rule_of
 from pytest_speedbench.engines.replay.lookup.settings import SglangTrees, TrtllmPool, sglang_trees, trtllm_pool
 from pytest_speedbench.engines.replay.options import ReplayOptions
 from pytest_speedbench.engines.replay.pairs import replayed
@@ -121,10 +121,10 @@ def test_sglang_remembers_in_the_order_of_asking() -> None:
     found = asyncio.run(asked())
     expected = []
     for places in ([5, 2, 7], [2, 5, 0]):  # forgotten where a prompt comes again
-        memory = lookup_of(SGLANG, options, 3, 2048)
+        judge = lookup_judge(SGLANG, options, 3, 2048)
         for place in places:
             steps, begin = [0] * 4, 0
-            reach = memory.reach(rows[place])
+            (reach,) = judge([rows[place]])
             while begin < len(rows[place].output_ids) - 1:
                 accepted = reach(begin).accepted_tokens
                 steps[accepted] += 1

@@ -13,9 +13,9 @@ from transformers import MellumConfig
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import Drafter, DrafterMethod, EngineArg, Pair, Sampling
 from pytest_speedbench.engines.replay.checks import check_pair
-from pytest_speedbench.engines.replay.judges import Judge, load_judge
+from pytest_speedbench.engines.replay.judges import load_judge
 from pytest_speedbench.engines.replay.options import ReplayOptions
-from pytest_speedbench.engines.replay.walk import record_of
+from pytest_speedbench.engines.replay.walk import Judge, record_of
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.outputs import StoredOutput
 from tests.unit.engines.mtp_targets import write_mtp_target

@@ -14,9 +14,11 @@ from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import DrafterMethod, EngineArg, Pair
 from pytest_speedbench.engines.replay.lookup.settings import sglang_trees, trtllm_pool
 from pytest_speedbench.engines.replay.options import ReplayOptions
-from pytest_speedbench.engines.replay.walk import Reach
+from pytest_speedbench.engines.replay.walk import Judge, Reach
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.outputs import StoredOutput
+
+_TOKENS_AT_A_TIME = 1 << 14
 
 
 class Lookup(Protocol):
@@ -102,7 +104,7 @@ def remembers(pair: Pair) -> bool:
     return rule is not None and rule.remembers
 
 
-def lookup_of(rule: Rule, options: ReplayOptions, draft_length: int, context_tokens: int) -> Lookup:
+def lookup_judge(rule: Rule, options: ReplayOptions, draft_length: int, context_tokens: int) -> Judge:
     """The drafter of a rule.
 
     Raises:
@@ -111,14 +113,18 @@ def lookup_of(rule: Rule, options: ReplayOptions, draft_length: int, context_tok
     if rule is SGLANG:
         from pytest_speedbench.engines.replay.lookup.sglang import SglangMemory
 
-        return SglangMemory(sglang_trees(draft_length, options.lookup), context_tokens)
+        return _judge(SglangMemory(sglang_trees(draft_length, options.lookup), context_tokens))
     if rule is TRTLLM:
         from pytest_speedbench.engines.replay.lookup.trtllm import TrtllmLookup
 
-        return TrtllmLookup(trtllm_pool(draft_length, options.lookup))
+        return _judge(TrtllmLookup(trtllm_pool(draft_length, options.lookup)))
     from pytest_speedbench.engines.replay.lookup.first_match import FirstMatch
 
-    return FirstMatch(draft_length, options.models.prompt_lookup_max, options.prompt_lookup_min)
+    return _judge(FirstMatch(draft_length, options.models.prompt_lookup_max, options.prompt_lookup_min))
+
+
+def _judge(lookup: Lookup) -> Judge:
+    return Judge(lambda outputs: [lookup.reach(stored) for stored in outputs], _TOKENS_AT_A_TIME)
 
 
 def lookup_args(pair: Pair) -> Mapping[str, EngineArg]:
