@@ -1,8 +1,9 @@
 """Replay against decoding the same prompts with transformers and with vLLM, in one run.
 
-Every drafter of the bundled family is replayed on the stored outputs of ``mini`` and decoded by both engines, each with
-the threads that it takes by itself; transformers with one, which is fastest for these models. Start-up is measured
-apart, tokenization left out. Counts of all prompts are compared. vLLM needs an environment of its own (docs/vllm.md):
+Every drafter of the bundled family is replayed on the stored outputs of ``mini`` and decoded by both engines, with as
+many threads as there are cores; vLLM chooses itself, and transformers has one, which is fastest for its small steps.
+Start-up is measured apart, tokenization left out. Counts of all prompts are compared. vLLM needs an environment of its
+own (docs/vllm.md):
 
     python benchmarks/replay.py --vllm vllm/bin/python --out benchmarks/results/replay.json
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import sys
 import time
@@ -93,8 +95,10 @@ def main() -> None:
         if arguments.vllm:
             vllm = replace(own, engine="vllm", engine_args=VLLM_ARGS, python=arguments.vllm)
             decoders["vllm"] = (vllm, 16)
-        replay, ours = judged(replayed(own, OUTPUTS), arguments.prompts)
-        row: dict[str, Any] = {"drafter": name, "replay": ours, "scaling": scaling(replayed(own, OUTPUTS))}
+        on_all_cores = replace(own, engine_args={**own.engine_args, "threads": os.cpu_count()})
+        replays = replayed(on_all_cores, OUTPUTS)
+        replay, ours = judged(replays, arguments.prompts)
+        row: dict[str, Any] = {"drafter": name, "replay": ours, "scaling": scaling(replays)}
         for engine, (pair, concurrency) in decoders.items():
             run, theirs = decoded(pair, concurrency, arguments.prompts)
             same = sum(a == b for a, b in zip(prompt_entries(replay), prompt_entries(run), strict=True))

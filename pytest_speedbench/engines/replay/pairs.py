@@ -20,8 +20,7 @@ def replayed(pair: Pair, outputs: Path) -> Pair:
 
     A head reads the target's recorded states if there are any beside the outputs.
     """
-    # How many threads suit one request that is decoded says nothing of whole texts.
-    known = {"draft_sampling", *(field.name for field in fields(TransformersOptions))} - {"threads"}
+    known = {"draft_sampling", *(field.name for field in fields(TransformersOptions))}
     speculative = pair.engine_args.get("speculative_config")
     args: dict[str, EngineArg] = {name: value for name, value in pair.engine_args.items() if name in known}
     if isinstance(speculative, Mapping):
