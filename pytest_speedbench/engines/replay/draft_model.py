@@ -21,7 +21,7 @@ from pytest_speedbench.outputs import StoredOutput
 
 
 def draft_model_reaches(
-    model: Any, outputs: Sequence[StoredOutput], draft_length: int, batch_tokens: int
+    model: Any, outputs: Sequence[StoredOutput], draft_length: int, batch_tokens: int, unread: int = 0
 ) -> list[Reach]:
     """What a draft model would have had accepted of every output.
 
@@ -30,18 +30,19 @@ def draft_model_reaches(
         outputs: what the target put out.
         draft_length: K.
         batch_tokens: tokens read at a time, padding included: what bounds the memory.
+        unread: tokens at the beginning that the model is not given.
 
     Raises:
         OutputsError: a text is longer than the model's context.
     """
-    texts = [_judged(stored, draft_length) for stored in outputs]
+    texts = [_judged(stored, draft_length)[unread:] for stored in outputs]
     check_context(model, texts)
     decoder, lm_head = model.get_decoder(), model.get_output_embeddings()
     runs: dict[int, list[int]] = {}
     for places in batches([len(text) for text in texts], batch_tokens):
         ids = padded([texts[place] for place in places], model.device)
         # What is guessed within the prompt, nobody asks.
-        spans = [(len(outputs[place].prompt_ids), len(texts[place]) - 1) for place in places]
+        spans = [(len(outputs[place].prompt_ids) - unread, len(texts[place]) - 1) for place in places]
         with torch.inference_mode():
             states = decoder(input_ids=ids, use_cache=False).last_hidden_state
             asked = torch.cat([states[row, first:last] for row, (first, last) in enumerate(spans)])

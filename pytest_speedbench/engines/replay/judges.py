@@ -20,6 +20,9 @@ from pytest_speedbench.engines.replay.walk import Judge
 from pytest_speedbench.engines.transformers.loading import Placement, load_language_model
 from pytest_speedbench.errors import EngineError
 
+_WITHOUT_THE_FIRST_TOKEN = ("sglang", "sglang-serve")
+"""SGLang 0.5.23 runs a draft model as it runs a head, whose first pair is that of the second token."""
+
 
 def load_judge(
     pair: Pair, drafter: Drafter, options: ReplayOptions, context_tokens: int, drawn_at: float | None = None
@@ -51,7 +54,8 @@ def load_judge(
         model = load_language_model(checkpoint, placement).model
         length = drafter.draft_length
         if drawn_at is None:
-            return Judge(lambda rows: draft_model_reaches(model, rows, length, batch_tokens), batch_tokens)
+            unread = 1 if options.engine in _WITHOUT_THE_FIRST_TOKEN else 0
+            return Judge(lambda rows: draft_model_reaches(model, rows, length, batch_tokens, unread), batch_tokens)
         return Judge(lambda rows: sampled_draft_reaches(model, rows, length, batch_tokens, drawn_at), batch_tokens)
     target = _target(pair, options, placement)
     if drafter.method is DrafterMethod.MEDUSA:

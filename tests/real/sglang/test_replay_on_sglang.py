@@ -86,6 +86,16 @@ def test_every_step_accepts_what_its_own_corpus_accepts(sglang_python: str) -> N
         assert replayed_steps(case) == theirs, case[0]
 
 
+def test_a_draft_model_is_replayed_as_it_drafts_here(sglang_python: str) -> None:
+    decoding = sglang_pair("draft_model:bundled:draft", sglang_python)
+    asked = select(load_split("mini"), prompts=5)
+    with Runner() as runner:
+        decoded = runner.measure(decoding, asked, Sampling(64), Load())
+        again = runner.measure(replayed(decoding, OUTPUTS), asked, Sampling(64), Load())
+    for ours, theirs in zip(prompt_entries(again), prompt_entries(decoded), strict=True):
+        assert (ours.output_sha256, ours.histogram) == (theirs.output_sha256, theirs.histogram)
+
+
 @pytest.mark.parametrize(
     ("draft_length", "args", "prompts"),
     [(3, {}, 5), (7, {"speculative_ngram_max_bfs_breadth": 4, "speculative_ngram_max_trie_depth": 6}, 3)],

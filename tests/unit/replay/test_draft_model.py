@@ -46,12 +46,14 @@ def rows(model: Any) -> list[StoredOutput]:
     return found
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 30, 1000])
-def test_it_accepts_what_drafting_one_by_one_accepts(model: Any, rows: list[StoredOutput], batch_tokens: int) -> None:
+@pytest.mark.parametrize(("batch_tokens", "unread"), [(1, 0), (30, 0), (1000, 0), (30, 1)])
+def test_it_accepts_what_drafting_one_by_one_accepts(
+    model: Any, rows: list[StoredOutput], batch_tokens: int, unread: int
+) -> None:
     accepted = set()
-    for stored, reach in zip(rows, draft_model_reaches(model, rows, K, batch_tokens), strict=True):
+    for stored, reach in zip(rows, draft_model_reaches(model, rows, K, batch_tokens, unread), strict=True):
         for place in range(len(stored.output_ids) - 1):
-            draft = drafted(model, stored.prompt_ids + stored.output_ids[: place + 1], K)
+            draft = drafted(model, (stored.prompt_ids + stored.output_ids[: place + 1])[unread:], K)
             assert reach(place) == VerifyStep(K, matching(draft, stored.continued[place + 1 :]))
             accepted.add(reach(place).accepted_tokens)
     assert accepted == set(range(K + 1))
