@@ -49,7 +49,7 @@ def replay_of(pair: Pair) -> tuple[PromptEntry, ...]:
         return prompt_entries(runner.measure(replayed(pair, OUTPUTS), PART, SAMPLING, Load()))
 
 
-@pytest.mark.parametrize("engine", ["vllm-serve", "vllm"])
+@pytest.mark.parametrize("engine", ["vllm", pytest.param("vllm-serve", marks=SLOW)])
 def test_what_it_records_is_what_the_transformers_engine_recorded(
     engine: str, runner: Runner, vllm_python: str
 ) -> None:

@@ -36,7 +36,8 @@ def mtp_pair(target: Path, python: str, draft_length: int) -> Pair:
     return replace(vllm_pair("tiny-mtp", None, python), model=str(target), drafter=drafting)
 
 
-@pytest.mark.parametrize("draft_length", [pytest.param(1, marks=SLOW), 3])
+@SLOW
+@pytest.mark.parametrize("draft_length", [1, 3])
 def test_every_prompt_is_counted_as_vllm_counts_it(
     vllm_python: str, target: Path, tmp_path: Path, draft_length: int
 ) -> None:
