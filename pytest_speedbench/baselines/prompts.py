@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
 from pytest_speedbench.errors import BaselineError
+from pytest_speedbench.metrics.speedbench_compat import last_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +43,8 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         output_sha256: hash of all turns' output ids: equal hashes mean equal outputs, token for token.
         input_length: of a first turn that was cut or filled; ``None`` for one whose length is its own.
         tree_tokens: the most draft tokens of one step, where steps draft trees; ``None`` for chains.
+        cuts: of every turn whose last step was cut or holds an end-of-sequence token, how many tokens the step made and
+            how many SPEED-Bench's tool counts of it; ``None`` where that is not known.
     """
 
     id: Name
@@ -57,6 +60,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     output_sha256: Name
     input_length: InputLength | None = None
     tree_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
+    cuts: tuple[tuple[Count, Count], ...] | None = None
 
     def record(self, source: AcceptanceSource) -> AcceptanceRecord:
         """The acceptance record these counts are.
@@ -76,6 +80,8 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             )
         except ValueError as error:
             raise ValueError(f"prompt {self.id!r}: {error}") from None
+        if self.cuts is not None and (len(self.cuts) > self.turns or any(made < kept for made, kept in self.cuts)):
+            raise ValueError(f"prompt {self.id!r}: the cuts {self.cuts} cannot be of the last steps of its turns")
         if record.discarded_tokens is not None and record.decoded_tokens is not None:
             implied = self.turns + record.decoded_tokens - record.discarded_tokens
             if implied != self.output_tokens:
@@ -153,4 +159,5 @@ def _entry(conversation: Conversation, record: AcceptanceRecord) -> PromptEntry:
         if conversation.isl_tokens is None
         else InputLength(conversation.isl_tokens, conversation.turns[0].prompt_tokens),
         tree_tokens=record.tree_tokens,
+        cuts=last_steps(conversation),
     )

@@ -42,7 +42,11 @@ class StepCounts:
 
         With ``undrafted``, steps without a draft count as steps that accepted nothing.
         """
-        histograms = [_histogram(record, undrafted=undrafted) for record in records]
+        return cls.of_histograms([_histogram(record, undrafted=undrafted) for record in records])
+
+    @classmethod
+    def of_histograms(cls, histograms: Sequence[Sequence[int]]) -> StepCounts | None:
+        """Of how many steps made j + 1 tokens, j = 0 …, one histogram per run; ``None`` without any step in one."""
         if not histograms or not all(sum(histogram) for histogram in histograms):
             return None
         runs = len(histograms)

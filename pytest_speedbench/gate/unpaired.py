@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from pytest_speedbench.gate.pairing import (
     sides_of_runs,
 )
 from pytest_speedbench.measure.run import Run
+from pytest_speedbench.metrics.speedbench_compat import chunk_lengths, conversation_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +106,10 @@ def pairing_with_table(table: PublishedFigures, candidate: Candidate) -> Pairing
     published = dict(table.categories)
     notes = [TABLE_NOTE]
     if with_prefill:
-        notes.append("As in SPEED-Bench's tables, every turn's prefill is counted as a step of one token.")
+        notes.append(
+            "As in SPEED-Bench's tables, every turn's prefill is counted as a step of one token, and its last step "
+            "without what was cut off and without the end of sequence."
+        )
     elif has_undrafted(after.values()):
         notes.append("Steps without a draft are left out of the acceptance length, as they are of published ones.")
     left = sorted(set(published) - {side.category for side in after.values()})
@@ -118,7 +121,9 @@ def pairing_with_table(table: PublishedFigures, candidate: Candidate) -> Pairing
         else:
             notes.append("The overall figures are not compared: they are means over different mixes of categories.")
     return Pairing(
-        pairs=tuple(_against_table(name, side, with_prefill=with_prefill) for name, side in after.items()),
+        pairs=_chunks_against_table(candidate, after)
+        if with_prefill
+        else tuple(_one_sided(name, side, undrafted=False, is_baseline=False) for name, side in after.items()),
         against=f"published figures ({table.source})",
         figure=PREFILL_COUNTED if with_prefill else ACCEPTANCE_LENGTH,
         basis="aggregate",
@@ -170,18 +175,37 @@ def _one_sided(question_id: str, side: Side, *, undrafted: bool, is_baseline: bo
     return PromptPair(question_id, side.category, before, after, side.turns, problem, side.exposed)
 
 
-def _against_table(question_id: str, side: Side, *, with_prefill: bool) -> PromptPair:
+def _chunks_against_table(candidate: Candidate, after: Mapping[str, Side]) -> tuple[PromptPair, ...]:
+    """Prompts with lengths counted as SPEED-Bench's tool counts them, the mean over runs whose ends are known."""
+    counted = _chunk_lengths(candidate)
+    return tuple(_counted_in_chunks(name, side, counted.get(name, ())) for name, side in after.items())
+
+
+def _counted_in_chunks(question_id: str, side: Side, counted: Sequence[Mapping[int, int] | None]) -> PromptPair:
+    known = [lengths for lengths in counted if lengths]
     problem = ""
     if not side.records:
         problem = "the engine gave no acceptance record"
-    elif with_prefill and any(record.undrafted_steps is None for record in side.records):
+    elif any(record.undrafted_steps is None for record in side.records):
         problem = "the engine does not say how many decode steps had no draft"
-    records = side.records
-    if with_prefill and not problem:
-        # A prefill makes one token, as a step without a draft does.
-        records = tuple(replace(r, undrafted_steps=(r.undrafted_steps or 0) + side.turns) for r in records)
-    after = StepCounts.of(records, undrafted=with_prefill)
-    return PromptPair(question_id, side.category, None, after, side.turns, problem, side.exposed)
+    elif not known:
+        problem = "it is not known which steps the outputs' ends cut"
+    histograms = [[lengths.get(length, 0) for length in range(1, max(lengths) + 1)] for lengths in known]
+    counts = None if problem else StepCounts.of_histograms(histograms)
+    return PromptPair(question_id, side.category, None, counts, side.turns, problem, side.exposed)
+
+
+def _chunk_lengths(candidate: Candidate) -> dict[str, list[Mapping[int, int] | None]]:
+    """Of every prompt and run, the lengths that SPEED-Bench's tool counts; of a baseline its own run's."""
+    found: dict[str, list[Mapping[int, int] | None]] = {}
+    if isinstance(candidate, Baseline):
+        for entry in candidate.prompts:
+            found[entry.id] = [chunk_lengths(entry.record(candidate.source), entry.turns, entry.cuts)]
+        return found
+    for run in [candidate] if isinstance(candidate, Run) else candidate:
+        for conversation in run.conversations:
+            found.setdefault(conversation.question_id, []).append(conversation_lengths(conversation))
+    return found
 
 
 def _mix_shift(pairs: Sequence[PromptPair]) -> float:

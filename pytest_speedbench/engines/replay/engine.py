@@ -19,7 +19,7 @@ from pytest_speedbench.engines.replay.lookup import lookup_judge, rule_of
 from pytest_speedbench.engines.replay.options import ReplayOptions
 from pytest_speedbench.engines.replay.recorded import Recorded, draft_temperature
 from pytest_speedbench.engines.replay.texts import SharedText, shared_texts
-from pytest_speedbench.engines.replay.walk import Judge, Reach, record_of, room
+from pytest_speedbench.engines.replay.walk import Judge, Reach, emitted, record_of, room, steps_of
 from pytest_speedbench.errors import EngineError, OutputsError
 from pytest_speedbench.numerics import Exposure, exposure, near_tie_limit
 from pytest_speedbench.outputs import RECORD_COMMAND, Outputs, OutputsHead, StoredOutput, read_outputs
@@ -83,7 +83,9 @@ class ReplayEngine:
             self._reaches.pop(place, None)  # other requests may have been remembered since
         await self._judged(place)
         row, now_s = self._rows[place], time.perf_counter()
-        yield Emission(row.output_ids, now_s)
+        steps = steps_of(row, self._reaches[place], self._drafter.draft_length, self._context_tokens)
+        for token_ids in emitted(row, steps):
+            yield Emission(token_ids, now_s)
         yield Finish(
             "stop" if row.stopped else "length",
             self._record(place, self._drafter.draft_length),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, VerifyStep
 from pytest_speedbench.errors import OutputsError
@@ -59,12 +60,11 @@ def room(stored: StoredOutput, place: int, draft_length: int, context_tokens: in
     return max(longest, 0)
 
 
-def record_of(stored: StoredOutput, reach: Reach, draft_length: int, context_tokens: int) -> AcceptanceRecord:
-    """The record that decoding gives.
+def steps_of(stored: StoredOutput, reach: Reach, draft_length: int, context_tokens: int) -> tuple[VerifyStep, ...]:
+    """The decode steps that decoding takes.
 
     The first output token comes of the prefill, which is no verify step. A step after output token j that accepts m
-    tokens puts out m + 1, so the next one follows token j + m + 1. What the last step accepts beyond the end is counted
-    and discarded, as engines do.
+    tokens puts out m + 1, so the next one follows token j + m + 1.
 
     Args:
         stored: what the target put out.
@@ -82,6 +82,28 @@ def record_of(stored: StoredOutput, reach: Reach, draft_length: int, context_tok
         longest = reach(place)
         steps.append(VerifyStep(min(longest.proposed_tokens, most), min(longest.accepted_tokens, most)))
         place += steps[-1].accepted_tokens + 1
+    return tuple(steps)
+
+
+def record_of(stored: StoredOutput, reach: Reach, draft_length: int, context_tokens: int) -> AcceptanceRecord:
+    """The record that decoding gives; see :func:`steps_of`.
+
+    What the last step accepts beyond the end is counted and discarded, as engines do.
+
+    Raises:
+        OutputsError: too little is stored past the end.
+    """
+    steps = steps_of(stored, reach, draft_length, context_tokens)
+    made = 1 + sum(step.accepted_tokens + 1 for step in steps)
     return AcceptanceRecord.from_steps(
-        steps, draft_length=draft_length, discarded_tokens=place - last, source=AcceptanceSource.REPLAY
+        steps,
+        draft_length=draft_length,
+        discarded_tokens=made - len(stored.output_ids),
+        source=AcceptanceSource.REPLAY,
     )
+
+
+def emitted(stored: StoredOutput, steps: Sequence[VerifyStep]) -> list[tuple[int, ...]]:
+    """A stored output cut into what the prefill and each step put out; the last step's as the output's end left it."""
+    ends = list(accumulate((step.accepted_tokens + 1 for step in steps), initial=1))
+    return [stored.output_ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -28,6 +28,16 @@ def test_a_prompt_keeps_its_turns_pooled() -> None:
     assert entry.record(AcceptanceSource.ENGINE) == ROWS[0].acceptance
 
 
+def test_a_prompt_keeps_where_its_outputs_ended() -> None:
+    stopped = replace(turn([2]), finish_reason="stop")
+    rows = [conversation("1", "qa", stopped, turn([3], discarded=1)), conversation("2", "qa", turn([1, 1]))]
+    entries = Baseline.from_run(run(rows), date="2026-03-01").prompts
+    assert [entry.cuts for entry in entries] == [((3, 2), (4, 3)), ()]
+    grown = msgspec.structs.replace(entries[1], cuts=((1, 2),))
+    with pytest.raises(ValueError, match="cannot be of the last steps"):
+        grown.record(AcceptanceSource.ENGINE)
+
+
 def test_a_tree_survives_the_baseline() -> None:
     drafted = turn([2, 0])
     assert drafted.acceptance is not None

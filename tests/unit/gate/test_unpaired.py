@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -20,7 +21,7 @@ from pytest_speedbench.gate.unpaired import (
     pairing_with_table,
 )
 from pytest_speedbench.measure.run import Run
-from pytest_speedbench.metrics.speedbench_compat import from_records
+from pytest_speedbench.metrics.speedbench_compat import from_emissions, from_records
 from tests.unit.metrics.runs import conversation, run, turn
 
 
@@ -162,6 +163,28 @@ def test_speedbench_counts_the_prefill_as_a_step() -> None:
         assert row.verdict is not Verdict.REGRESSION
     ours = compare(pairing_with_table(table(theirs), candidate)).rows
     assert all(row.changes[0].candidate > theirs[row.name] * 1.005 for row in ours)
+
+
+def test_speedbench_figures_leave_out_the_end_of_sequence_for_a_run_and_for_its_baseline() -> None:
+    candidate = measured(1)
+    ended = [
+        replace(c, turns=tuple(replace(turn, finish_reason="stop") for turn in c.turns))
+        for c in candidate.conversations
+    ]
+    candidate = replace(candidate, conversations=tuple(ended))
+    theirs = dict(from_emissions(candidate.conversations).category_al)
+    for side in (candidate, stored(candidate)):
+        for row in compare(pairing_with_table(table(theirs, figure="speedbench_al"), side)).rows:
+            assert row.changes[0].candidate == pytest.approx(theirs[row.name])
+
+
+def test_a_baseline_that_does_not_say_where_its_outputs_ended_has_no_speedbench_figure() -> None:
+    baseline = stored(measured(1))
+    silent = msgspec.structs.replace(
+        baseline, prompts=tuple(msgspec.structs.replace(prompt, cuts=None) for prompt in baseline.prompts)
+    )
+    result = compare(pairing_with_table(table({"coding": 2.0}, figure="speedbench_al"), silent))
+    assert result.failed
 
 
 def test_a_table_of_another_draft_length_is_refused() -> None:
