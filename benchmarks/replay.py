@@ -2,8 +2,8 @@
 
 Every drafter of the bundled family is replayed on the stored outputs of ``mini`` and decoded by both engines, with as
 many threads as there are cores; vLLM chooses itself, and transformers has one, which is fastest for its small steps.
-Start-up is measured apart, tokenization left out. Counts of all prompts are compared. vLLM needs an environment of its
-own (docs/vllm.md):
+Start-up is measured apart, tokenization left out. Counts of all prompts are compared. Every replay is also timed beside
+a process that keeps one core busy. Run it on a quiet machine. vLLM needs an environment of its own (docs/vllm.md):
 
     python benchmarks/replay.py --vllm vllm/bin/python --out benchmarks/results/replay.json
 """
@@ -15,8 +15,11 @@ import asyncio
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -70,6 +73,16 @@ def judged(pair: Pair, prompts: int) -> tuple[Run, dict[str, float]]:
     return run, {"start_s": min(starts), "run_s": max(min(wholes) - min(starts), 0.0)}
 
 
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """A process that keeps one core busy."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
 def scaling(pair: Pair) -> list[dict[str, float]]:
     """Seconds of a replay by the tokens that are judged: parts of the split, and the whole."""
     found = []
@@ -98,7 +111,14 @@ def main() -> None:
         on_all_cores = replace(own, engine_args={**own.engine_args, "threads": os.cpu_count()})
         replays = replayed(on_all_cores, OUTPUTS)
         replay, ours = judged(replays, arguments.prompts)
-        row: dict[str, Any] = {"drafter": name, "replay": ours, "scaling": scaling(replays)}
+        with busy_core():
+            _, beside = judged(replays, arguments.prompts)
+        row: dict[str, Any] = {
+            "drafter": name,
+            "replay": ours,
+            "beside_a_busy_process": {**beside, "times_slower": beside["run_s"] / ours["run_s"]},
+            "scaling": scaling(replays),
+        }
         for engine, (pair, concurrency) in decoders.items():
             run, theirs = decoded(pair, concurrency, arguments.prompts)
             same = sum(a == b for a, b in zip(prompt_entries(replay), prompt_entries(run), strict=True))

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import DrafterMethod, Pair
@@ -24,6 +25,9 @@ from pytest_speedbench.errors import EngineError, OutputsError
 from pytest_speedbench.numerics import Exposure, exposure, near_tie_limit
 from pytest_speedbench.outputs import RECORD_COMMAND, Outputs, OutputsHead, StoredOutput, read_outputs
 from pytest_speedbench.states import open_states
+
+if TYPE_CHECKING:
+    from pytest_speedbench.engines.replay.free_cores import FreeCores
 
 _OTHER_DRAW = Exposure(share=0.0, unchanged=1.0)
 """Where rounding makes another text of a sampled output, it is another draw of the same distribution."""
@@ -57,6 +61,7 @@ class ReplayEngine:
         self._waiting: set[int] = set()
         self._worker: ThreadPoolExecutor | None = None
         self._judging: asyncio.Future[None] | None = None
+        self._free_cores: FreeCores | None = None
 
     async def start(self) -> EngineInfo:
         """Read the outputs and load the drafter.
@@ -229,13 +234,17 @@ class ReplayEngine:
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
-        if self._options.models.threads is None:
+        if self._lookup is not None:  # which computes nothing in parallel
             yield
             return
         import torch
 
+        from pytest_speedbench.engines.replay.free_cores import FreeCores
+
+        if self._free_cores is None:
+            self._free_cores = FreeCores(self._options.models.threads)
         before = torch.get_num_threads()
-        torch.set_num_threads(self._options.models.threads)
+        torch.set_num_threads(self._free_cores.threads())
         try:
             yield
         finally:

@@ -19,7 +19,8 @@ class TransformersOptions:
         device: torch device such as ``cpu`` or ``cuda:1``; by default the first CUDA device, else the CPU.
         dtype: of weights and arithmetic, one of :data:`DTYPES`; ``auto`` is the checkpoint's own. By default float32 on
             the CPU, else ``auto``.
-        threads: CPU threads of one operator; by default torch's choice. Small models are fastest with one.
+        threads: CPU threads of one operator; by default torch's choice. Small models are fastest with one. For a replay
+            the most that it takes: it takes fewer while others keep cores busy.
         attn_implementation: handed to the target as it is; by default transformers' choice.
         prompt_lookup_max: longest n-gram that an n-gram drafter looks up, in tokens. It falls back to shorter ones down
             to a single token.
