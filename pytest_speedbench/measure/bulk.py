@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_speedbench.measure.prompts import TemplateEncoder, encode_turn, render_first_turn
+from pytest_speedbench.measure.prompts import TemplateEncoder, encode_turn, render_turn
 from pytest_speedbench.splits.schema import Prompt
 
 Ids = NDArray[np.uint32]
@@ -65,7 +65,7 @@ def _in_chunks(encoder: TemplateEncoder, prompts: Sequence[Prompt], encode_texts
     texts: list[str] = []
     chars = 0
     for prompt in prompts:
-        texts.append(render_first_turn(encoder, prompt))
+        texts.append(render_turn(encoder, prompt, ()))
         chars += len(texts[-1])
         if chars >= _CHUNK_CHARS:
             yield from encode_texts(texts)

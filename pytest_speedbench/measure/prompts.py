@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_speedbench.errors import EngineError
-from pytest_speedbench.measure.template_date import with_fixed_date
+from pytest_speedbench.measure.chat_template import ChatTemplate, Message, left_out, no_template
 from pytest_speedbench.splits.schema import Prompt
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
@@ -23,8 +23,11 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json"
 class ChatEncoder(Protocol):
     """Renders conversations to token ids and replies back to text."""
 
-    def encode(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
-        """Ids of the conversation so far, rendered so that the assistant speaks next."""
+    def render(self, messages: Sequence[Message]) -> str:
+        """The conversation so far as text, special tokens written out, so that the assistant speaks next."""
+
+    def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Ids of that text."""
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a reply, special tokens left out."""
@@ -49,15 +52,16 @@ def dialogue(turns: Sequence[str], replies: Sequence[str], system: str = "") -> 
 class TemplateEncoder:
     """A :class:`ChatEncoder` over a Hugging Face tokenizer folder with a chat template."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, folder: Path) -> None:
         self.tokenizer = tokenizer
+        self._template = ChatTemplate(tokenizer, folder)
 
     @classmethod
     def load(cls, folder: Path) -> TemplateEncoder:
         """Load the tokenizer that lies beside the target's weights.
 
         Raises:
-            EngineError: there is none, it cannot be read, it has no chat template, or one with a date that changes.
+            EngineError: there is none, it cannot be read, it has no chat template that can be used.
         """
         try:
             from transformers import AutoTokenizer
@@ -74,44 +78,37 @@ class TemplateEncoder:
                 f"The tokenizer in {folder} cannot be loaded: {reason}",
                 "Put tokenizer.json and tokenizer_config.json beside the model's config.json.",
             ) from error
-        if not getattr(tokenizer, "chat_template", None):
-            raise _no_template(folder)
-        tokenizer.chat_template = with_fixed_date(tokenizer.get_chat_template())
-        return cls(tokenizer)
+        return cls(tokenizer, folder)
 
-    def encode(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
+    def render(self, messages: Sequence[Message]) -> str:
+        """The text that :meth:`encode` tokenizes.
+
+        Raises:
+            EngineError: the template refuses these messages, or fails at them.
+        """
+        return self._template.render(messages)
+
+    def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Render and tokenize; the template alone decides about special tokens, so none is added twice.
 
         Raises:
-            EngineError: the template refuses these messages.
+            EngineError: as for :meth:`render`, or the text has characters that no tokenizer takes.
         """
-        return tuple(int(token) for token in self._apply(messages, tokenize=True))
-
-    def render(self, messages: Sequence[dict[str, str]]) -> str:
-        """The text that :meth:`encode` tokenizes, special tokens written out.
-
-        Raises:
-            EngineError: the template refuses these messages.
-        """
-        return str(self._apply(messages, tokenize=False))
+        text = self.render(messages)
+        try:
+            encoded = self.tokenizer(text, padding=False, truncation=False, add_special_tokens=False)
+        except (TypeError, UnicodeError):
+            if not _has_surrogates(text):
+                raise
+            raise EngineError(
+                "The text has half a character (a lone surrogate), which is no text that can be tokenized.",
+                "Write the text anew as UTF-8.",
+            ) from None
+        return tuple(int(token) for token in encoded["input_ids"])
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The reply's text, without special tokens."""
         return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
-
-    def _apply(self, messages: Sequence[dict[str, str]], *, tokenize: bool) -> Any:
-        from jinja2 import TemplateError
-
-        try:
-            return self.tokenizer.apply_chat_template(
-                list(messages), add_generation_prompt=True, tokenize=tokenize, return_dict=False
-            )
-        except TemplateError as error:
-            roles = ", ".join(message["role"] for message in messages)
-            raise EngineError(
-                f"The target's chat template refuses messages of {roles}: {str(error).rstrip('.')}.",
-                "Leave such prompts (or their system messages) out, or use a target whose template takes them.",
-            ) from error
 
 
 class LateEncoder:
@@ -132,7 +129,11 @@ class LateEncoder:
         """
         return TemplateEncoder.load(self.folder)
 
-    def encode(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
+    def render(self, messages: Sequence[Message]) -> str:
+        """As the loaded one."""
+        return self.loaded.render(messages)
+
+    def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """As the loaded one."""
         return self.loaded.encode(messages)
 
@@ -145,21 +146,35 @@ def encode_turn(encoder: ChatEncoder, prompt: Prompt, replies: Sequence[str]) ->
     """Ids of a prompt's turn that follows these replies, the conversation so far included.
 
     Raises:
-        EngineError: the chat template refuses the conversation; it names the prompt.
+        EngineError: the chat template refuses the conversation or leaves out a part of it; it names the prompt.
     """
+    render_turn(encoder, prompt, replies)
     number = len(replies) + 1
     with _naming(prompt, number):
         return encoder.encode(dialogue(prompt.turns[:number], replies, prompt.system))
 
 
-def render_first_turn(encoder: TemplateEncoder, prompt: Prompt) -> str:
-    """The text of which :func:`encode_turn` without replies gives the ids.
+def render_turn(encoder: ChatEncoder, prompt: Prompt, replies: Sequence[str]) -> str:
+    """The text of which :func:`encode_turn` gives the ids.
 
     Raises:
-        EngineError: the chat template refuses the prompt; it names it.
+        EngineError: as for :func:`encode_turn`.
     """
-    with _naming(prompt, 1):
-        return encoder.render(dialogue(prompt.turns[:1], (), prompt.system))
+    number = len(replies) + 1
+    messages = dialogue(prompt.turns[:number], replies, prompt.system)
+    with _naming(prompt, number):
+        text = encoder.render(messages)
+    missing = left_out(encoder.render, messages, text)
+    if missing is not None:
+        words = {"system": "the system message", "user": "the text", "assistant": "the target's own reply"}
+        raise EngineError(
+            f"The target's chat template leaves out {words[missing['role']]} of {prompt.question_id!r}"
+            f"{f' (turn {number})' if number > 1 else ''}.",
+            "Leave the system messages out of the split, or use a target whose template has them."
+            if missing["role"] == "system"
+            else "Mend the template: what it leaves out is not asked.",
+        )
+    return text
 
 
 @contextmanager
@@ -191,17 +206,13 @@ def check_chat_template(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise EngineError(f"{config} cannot be read: {error}.", "Restore the tokenizer's files.") from None
     if not isinstance(settings, dict) or not settings.get("chat_template"):
-        raise _no_template(folder)
-
-
-def _no_template(folder: Path) -> EngineError:
-    return EngineError(
-        f"The tokenizer in {folder} has no chat template, so prompts cannot be rendered as the model expects.",
-        "Add chat_template.jinja to the folder (or chat_template to tokenizer_config.json), "
-        "or use the instruction-tuned checkpoint.",
-    )
+        raise no_template(folder)
 
 
 def ids_hash(token_ids: Sequence[int] | NDArray[np.uint32]) -> str:
     """SHA-256 (hex) of token ids, four bytes each, little-endian: what the target really read."""
     return hashlib.sha256(np.ascontiguousarray(token_ids, dtype="<u4").data).hexdigest()
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)

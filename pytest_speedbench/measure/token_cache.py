@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pytest_speedbench.splits.schema import Prompt
 
-_LAYOUT = 1
+_LAYOUT = 2
 _LIMIT_BYTES = 8 * 2**30
 _STALE_S = 24 * 3600
 _HALF_WRITTEN = ".writing-"

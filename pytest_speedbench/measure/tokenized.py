@@ -16,9 +16,9 @@ from pytest_speedbench.measure.prompts import (
     ChatEncoder,
     LateEncoder,
     TemplateEncoder,
-    dialogue,
     encode_turn,
     ids_hash,
+    render_turn,
 )
 from pytest_speedbench.measure.token_cache import TokenCache, cache_key
 from pytest_speedbench.splits.schema import Prompt
@@ -69,19 +69,21 @@ def tokenize(encoder: ChatEncoder, prompts: Sequence[Prompt]) -> Tokenized:
     """Render and tokenize the first turn of every prompt.
 
     Raises:
-        EngineError: the chat template refuses a prompt or leaves out its system message; it names the prompt.
+        EngineError: the chat template refuses a prompt, leaves out its text or its system message, or renders it as it
+            does another one; it names the prompt.
     """
-    _check_system(encoder, prompts)
     notes: tuple[str, ...] = ()
     if isinstance(encoder, TemplateEncoder) and is_bulky(prompts):
         items, notes = encode_in_bulk(encoder, prompts)
     else:
         items = [np.array(encode_turn(encoder, prompt, ()), dtype=np.uint32) for prompt in prompts]
+    hashes = tuple(ids_hash(ids) for ids in items)
+    _check_apart(encoder, prompts, hashes)
     return Tokenized(
         question_ids=tuple(prompt.question_id for prompt in prompts),
         ids=np.concatenate(items) if items else np.empty(0, np.uint32),
         offsets=tuple(accumulate((len(ids) for ids in items), initial=0)),
-        sha256=tuple(ids_hash(ids) for ids in items),
+        sha256=hashes,
         notes=notes,
     )
 
@@ -114,13 +116,22 @@ def is_bulky(prompts: Sequence[Prompt]) -> bool:
     return sum(len(prompt.system) + len(prompt.turns[0]) for prompt in prompts) > BULK_CHARS
 
 
-def _check_system(encoder: ChatEncoder, prompts: Sequence[Prompt]) -> None:
-    """Refuse a template that drops system messages without a word; what it does with one it does with all."""
-    prompt = next((prompt for prompt in prompts if prompt.system), None)
-    if prompt is None:
-        return
-    if encode_turn(encoder, prompt, ()) == encoder.encode(dialogue(prompt.turns[:1], ())):
-        raise EngineError(
-            f"The target's chat template leaves out the system message of {prompt.question_id!r}.",
-            "Leave the system messages out of the split, or use a target whose template has them.",
-        )
+def _check_apart(encoder: ChatEncoder, prompts: Sequence[Prompt], hashes: Sequence[str]) -> None:
+    """Refuse a template that makes the same text of different ones, as one that keeps only their beginning does."""
+    alike: dict[str, Prompt] = {}
+    for prompt, sha256 in zip(prompts, hashes, strict=True):
+        first = alike.setdefault(sha256, prompt)
+        if first is prompt or _letters(first) == _letters(prompt):
+            continue
+        # A tokenizer may make the same ids of two texts (it knows no capitals, say); that is the target's own affair.
+        if render_turn(encoder, first, ()) == render_turn(encoder, prompt, ()):
+            raise EngineError(
+                f"The target's chat template renders {first.question_id!r} and {prompt.question_id!r} alike, though "
+                "their texts differ: a part of them is left out.",
+                "Mend the template: what it leaves out is not asked.",
+            )
+
+
+def _letters(prompt: Prompt) -> tuple[str, str]:
+    """What a template that strips or joins blanks, or changes capitals, still has to tell apart."""
+    return "".join(prompt.system.split()).casefold(), "".join(prompt.turns[0].split()).casefold()

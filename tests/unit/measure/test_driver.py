@@ -9,6 +9,7 @@ import pytest
 from pytest_speedbench.config import Drafter, DrafterMethod, Load, Pair, Sampling
 from pytest_speedbench.engines.base import Emission, Finish, Request
 from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.chat_template import Message
 from pytest_speedbench.measure.driver import Progress, measure
 from pytest_speedbench.measure.run import Conversation
 from pytest_speedbench.splits import Prompt
@@ -21,11 +22,14 @@ class Letters:
     """Encodes roles and letters; remembers the conversations it rendered."""
 
     def __init__(self) -> None:
-        self.rendered: list[list[dict[str, str]]] = []
+        self.rendered: list[list[Message]] = []
 
-    def encode(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
+    def render(self, messages: Sequence[Message]) -> str:
+        return "".join(message["content"] for message in messages)
+
+    def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         self.rendered.append(list(messages))
-        return tuple(ord(char) for message in messages for char in message["content"])
+        return tuple(map(ord, self.render(messages)))
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return "".join(map(chr, token_ids))
