@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_speedbench.config import DrafterMethod, Pair
-from pytest_speedbench.engines.checkpoints import open_checkpoint
+from pytest_speedbench.config import Drafter, DrafterMethod, Pair
+from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
 from pytest_speedbench.engines.fit import check_fit, check_heads, check_kind, check_target
 from pytest_speedbench.engines.replay.lookup import rule_of
 from pytest_speedbench.engines.replay.mtp_rules import check_mtp_drafts
 from pytest_speedbench.engines.replay.options import ReplayOptions
 from pytest_speedbench.engines.transformers.checks import check_packages
+from pytest_speedbench.engines.transformers.families import check_computed
 from pytest_speedbench.errors import EngineError
 
 _METHODS = (
@@ -42,13 +43,22 @@ def check_pair(pair: Pair) -> None:
     target = open_checkpoint(pair.model, download=False)
     if target is not None:
         check_target(target)
+        # A draft model is judged without it, and a head by what was recorded of it.
+        if method is not DrafterMethod.DRAFT_MODEL and options.states is None:
+            check_computed(target, "target", drafts=False)
         if method is DrafterMethod.MTP:
             check_mtp_drafts(target, options, pair.drafter.draft_length)
-    if pair.drafter.model is None:
+    if pair.drafter.model is not None:
+        _check_drafter(pair.drafter, pair.drafter.model, target)
+
+
+def _check_drafter(drafter: Drafter, model: str, target: Checkpoint | None) -> None:
+    checkpoint = open_checkpoint(model, download=False)
+    if checkpoint is None:
         return
-    drafter = open_checkpoint(pair.drafter.model, download=False)
-    if drafter is not None:
-        check_kind(drafter, method)
-        check_heads(drafter, method, pair.drafter.draft_length)
-    if target is not None and drafter is not None:
-        check_fit(target, drafter, method)
+    check_kind(checkpoint, drafter.method)
+    check_heads(checkpoint, drafter.method, drafter.draft_length)
+    if drafter.method is DrafterMethod.DRAFT_MODEL:
+        check_computed(checkpoint, "draft model", drafts=False)
+    if target is not None:
+        check_fit(target, checkpoint, drafter.method)

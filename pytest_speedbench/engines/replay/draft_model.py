@@ -16,6 +16,7 @@ import torch
 from pytest_speedbench.acceptance import VerifyStep
 from pytest_speedbench.engines.replay.batches import batches, best_tokens, padded
 from pytest_speedbench.engines.replay.walk import Reach
+from pytest_speedbench.engines.transformers.loading import decoder_of
 from pytest_speedbench.errors import OutputsError
 from pytest_speedbench.outputs import StoredOutput
 
@@ -37,7 +38,7 @@ def draft_model_reaches(
     """
     texts = [_judged(stored, draft_length)[unread:] for stored in outputs]
     check_context(model, texts)
-    decoder, lm_head = model.get_decoder(), model.get_output_embeddings()
+    decoder, lm_head = decoder_of(model), model.get_output_embeddings()
     runs: dict[int, list[int]] = {}
     for places in batches([len(text) for text in texts], batch_tokens):
         ids = padded([texts[place] for place in places], model.device)

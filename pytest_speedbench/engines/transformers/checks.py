@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
 from pytest_speedbench.engines.fit import check_fit, check_kind, check_target
+from pytest_speedbench.engines.transformers.families import check_computed
 from pytest_speedbench.engines.transformers.options import TransformersOptions
 from pytest_speedbench.errors import EngineError
 
@@ -35,6 +36,7 @@ def check_pair(pair: Pair) -> None:
     target = open_checkpoint(pair.model, download=False)
     if target is not None:
         check_target(target)
+        check_computed(target, "target", drafts=pair.drafter is not None)
     if pair.drafter is None:
         return
     if pair.drafter.method not in _METHODS:
@@ -77,9 +79,12 @@ def check_drafter(drafter: Checkpoint, method: DrafterMethod, draft_length: int)
     """A drafter is what its method says.
 
     Raises:
-        EngineError: the folder holds another kind of model, or a block of another length.
+        EngineError: the folder holds another kind of model, one that transformers does not compute, or a block of
+            another length.
     """
     check_kind(drafter, method)
+    if method is DrafterMethod.DRAFT_MODEL:
+        check_computed(drafter, "draft model", drafts=True)
     if method is DrafterMethod.DFLASH:
         block = drafter.size("block_size")
         if block is None or "target_layer_ids" not in drafter.config:

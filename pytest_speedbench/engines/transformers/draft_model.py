@@ -33,7 +33,10 @@ class DraftModelCandidates(CandidateGenerator):
         length = input_ids.shape[1]
         # The last token of `input_ids` is the target's own and never cached; drafts before it were accepted.
         valid = min(self._cached_tokens, length - 1)
-        self._cache.crop(valid - self._cached_tokens)
+        if self._cached_tokens:
+            # Also where nothing is taken back: windows and convolutions shrink to their size only here. Layers that
+            # have read nothing yet have no size to shrink to.
+            self._cache.crop(valid - self._cached_tokens)
         tokens, unread = input_ids, input_ids[:, valid:]
         for _step in range(self._draft_length):
             output = self._model(input_ids=unread, past_key_values=self._cache, use_cache=True, logits_to_keep=1)

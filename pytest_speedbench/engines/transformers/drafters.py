@@ -23,6 +23,7 @@ from pytest_speedbench.engines.transformers.loading import (
     LoadedModel,
     Placement,
     TargetFrame,
+    decoder_of,
     load_language_model,
     without_progress_bars,
 )
@@ -78,7 +79,8 @@ def load_drafter(
         return _eagle3(checkpoint, target, drafter.draft_length)
     if drafter.method is DrafterMethod.DFLASH:
         return _dflash(checkpoint, target.model, placement)
-    return _draft_model(load_language_model(checkpoint, placement), checkpoint, target, drafter.draft_length)
+    assistant = load_language_model(checkpoint, placement, drafts=True)
+    return _draft_model(assistant, checkpoint, target, drafter.draft_length)
 
 
 def _ngram(draft_length: int, lookup_max: int) -> LoadedDrafter:
@@ -109,7 +111,7 @@ def _draft_model(
 
 def _eagle3(checkpoint: Checkpoint, target: LoadedModel, draft_length: int) -> LoadedDrafter:
     loaded = load_eagle3_head(checkpoint, TargetFrame.of(target.model), target.context_tokens + draft_length)
-    tap = HiddenStateTap(target.model.get_decoder(), loaded.layer_ids)
+    tap = HiddenStateTap(decoder_of(target.model), loaded.layer_ids)
     return LoadedDrafter(
         lambda config: Eagle3Candidates(loaded.head, tap, draft_length, config.max_length),
         {

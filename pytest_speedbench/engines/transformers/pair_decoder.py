@@ -40,7 +40,9 @@ class PairDecoder:
         target_checkpoint, drafter_checkpoint = _open_checkpoints(pair)
         self._pair = pair
         self._placement = Placement.choose(options)
-        self._target: LoadedModel = load_language_model(target_checkpoint, self._placement)
+        self._target: LoadedModel = load_language_model(
+            target_checkpoint, self._placement, drafts=pair.drafter is not None
+        )
         self._seam = DrafterSeam(self._target.model)
         self._drafter: LoadedDrafter | None = None
         if pair.drafter is not None:
