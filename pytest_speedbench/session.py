@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import shlex
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
-from pytest_speedbench.baselines import (
-    Baseline,
-    baseline_path,
-    check_keeps_prompts,
-    load_baseline,
-    write_baseline,
-)
+from pytest_speedbench.baselines import Baseline
 from pytest_speedbench.baselines.replaying import asked_pair, outputs_of
 from pytest_speedbench.config import Pair
-from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning, VerdictError
-from pytest_speedbench.measure import Progress, Run, StopRule
+from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning
+from pytest_speedbench.kept import Kept, finish_report, record
+from pytest_speedbench.measure import Run, StopRule
 from pytest_speedbench.measure.asked import Splits
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.metrics.lossless import Difference, Judged
-from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
+from pytest_speedbench.on_terminal import progress_on
+from pytest_speedbench.options import MARKER_KEYS, OPTIONS
 from pytest_speedbench.outputs import Outputs, write_outputs
-from pytest_speedbench.report.entries import BaselineEntry, Entry, MeasurementEntry, to_plain
-from pytest_speedbench.report.junit import figures
-from pytest_speedbench.report.progress import progress_bar, progress_log
+from pytest_speedbench.report.entries import Entry
 from pytest_speedbench.settings import (
     COMMAND_LINE,
     Layer,
@@ -51,23 +42,13 @@ from pytest_speedbench.splits import Split
 from pytest_speedbench.splits.conditions import describe
 from pytest_speedbench.splits.random_tokens import CONTROL_WARNING
 from pytest_speedbench.splits.source import HUB_PREFIX
+from pytest_speedbench.stored import StoredBaselines
 
 MOST_JUDGED = 20
 """Differing outputs whose logits are looked at; each costs one more request."""
 _RANKED_TOKENS = 20
 ORDER_SEED = 1
 """Of the order in which prompts are asked where a gate may stop early."""
-
-_TEST = pytest.StashKey["_Test"]()
-
-
-class _Test:
-    """What one test measured, and the baselines it would write if it passes, each with a note for the summary."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.staged: list[tuple[Path, Baseline, str]] = []
-        self.passed = False
 
 
 class SpeedbenchSession:
@@ -78,6 +59,7 @@ class SpeedbenchSession:
         self._config = config
         self._outside = outside
         self._runner: Runner | None = None
+        self._stored = StoredBaselines(config)
         self._splits = Splits(config.rootpath)
         self._runs: dict[tuple[object, ...], Run] = {}
         self._repeats: dict[tuple[object, ...], list[Run]] = {}
@@ -177,7 +159,7 @@ class SpeedbenchSession:
         engine = pair.engine if settings.mode == "decode" else "replay"
         return [
             f"speedbench: {pair.name} ({engine}, {pair.model}, {drafter}) on {split.name} ({part})",
-            f"speedbench: {self._baseline_state(settings)}",
+            f"speedbench: {self._stored.state(settings, self._whole(settings).name)}",
         ]
 
     @property
@@ -256,7 +238,9 @@ class SpeedbenchSession:
         split = self.asked(settings)
         if split.control:
             warnings.warn(SpeedbenchWarning(CONTROL_WARNING), stacklevel=2)
-        with self._progress(f"speedbench: {settings.pair.name} on {split.name}{which}", len(split)) as report:
+        with progress_on(
+            self._config, f"speedbench: {settings.pair.name} on {split.name}{which}", len(split)
+        ) as report:
             return self.runner.measure(
                 self._asked_of(settings),
                 split,
@@ -271,12 +255,7 @@ class SpeedbenchSession:
 
     def baseline(self, item: pytest.Item, settings: Settings, pair: str) -> Baseline:
         """The stored baseline of a pair on the settings' split; its reading is noted for the summary."""
-        folder = self._config.rootpath / settings.baseline_dir
-        split = self._whole(settings).name
-        test = _test(item)
-        path = baseline_path(folder, pair, split)
-        test.entries.append(BaselineEntry(item.nodeid, self._shown(path), "read"))
-        return load_baseline(folder, pair, split, record_command=self._record_command())
+        return self._stored.read(item, settings, pair, self._whole(settings).name)
 
     def stage(self, item: pytest.Item, settings: Settings, run: Run) -> None:
         """Keep a run to become the baseline if its test passes; with ``settings.repeat`` further runs calibrate it.
@@ -284,47 +263,24 @@ class SpeedbenchSession:
         Raises:
             BaselineError: the run cannot be a baseline, or it would replace one of more prompts.
         """
-        folder = self._config.rootpath / settings.baseline_dir
-        date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        new = Baseline.from_run(run, date=date)
-        path = baseline_path(folder, new.pair, new.split)
-        if path.is_file() and len(run.conversations) < run.split.prompts:
-            old = load_baseline(folder, new.pair, new.split, record_command=self._record_command())
-            check_keeps_prompts(old, [prompt.id for prompt in new.prompts], self._shown(path))
-        if settings.repeat > 1:
-            new = Baseline.from_runs([run, *self.repeats(settings, run)], date=date)
-        _test(item).staged.append((folder, new, self._calibration_note(folder, new)))
+        self._stored.stage(item, settings, run, lambda: self.repeats(settings, run))
 
     def record(self, item: pytest.Item, entry: Entry) -> None:
         """Keep an entry for the summary, and a measurement's figures as properties of the test for other reports."""
-        _test(item).entries.append(entry)
-        if isinstance(entry, MeasurementEntry):
-            item.user_properties.extend(figures(entry))
+        record(item, entry)
 
     def open_test(self, item: pytest.Item) -> Settings:
         """Begin to keep what a test measures; returns the settings in force for it."""
-        item.stash[_TEST] = _Test()
+        Kept.open(item)
         return self.settings(self.marker(item))
 
     def close_test(self, item: pytest.Item) -> None:
         """Write the baselines that a passing test staged."""
-        test = _test(item)
-        if test.passed:
-            for folder, baseline, note in test.staged:
-                path = write_baseline(folder, baseline)
-                test.entries.append(BaselineEntry(item.nodeid, self._shown(path), "written", note))
+        Kept.of(item).write_staged(item, self._config.rootpath)
 
     def finish_report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report its entries; show a user's mistake or a regression as words, not as a traceback."""
-        if report.failed and call.excinfo and isinstance(call.excinfo.value, (SpeedbenchError, VerdictError)):
-            report.longrepr = _in_words(item, str(call.excinfo.value))
-        test = item.stash.get(_TEST, None)
-        if test is None:
-            return
-        if call.when == "call":
-            test.passed = report.passed
-        if call.when == "teardown":
-            setattr(report, REPORT_ATTRIBUTE, [to_plain(entry) for entry in test.entries])
+        finish_report(item, call, report)
 
     def judge(self, settings: Settings, target: Run, found: Sequence[Difference]) -> tuple[Judged, ...]:
         """Ask the target how near to a tie it was where the pair's output left its own, for the first differences."""
@@ -358,86 +314,11 @@ class SpeedbenchSession:
             self._runner.close()
             self._runner = None
 
-    def _baseline_state(self, settings: Settings) -> str:
-        """What there is to compare with, before anything is measured."""
-        folder, pair = self._config.rootpath / settings.baseline_dir, settings.pair.name
-        split = self._whole(settings).name
-        path = baseline_path(folder, pair, split)
-        if settings.update:
-            return f"baselines of passing tests will be written to {settings.baseline_dir}"
-        if not path.exists():
-            return f"no baseline {self._shown(path)} yet; a gate will fail until one is recorded"
-        try:
-            stored = load_baseline(folder, pair, split, record_command=self._record_command())
-        except BaselineError as error:
-            return error.problem
-        return f"baseline {self._shown(path)} of {stored.recorded.date}, tolerance {settings.tolerance}"
-
-    def _calibration_note(self, folder: Path, new: Baseline) -> str:
-        """What the summary says of the calibration of a baseline about to be written; empty if there never was one."""
-        if new.calibration is not None:
-            return f"calibrated by {new.calibration.runs} runs"
-        try:
-            old = load_baseline(folder, new.pair, new.split, record_command=self._record_command()).calibration
-        except BaselineError:  # nothing readable is replaced
-            return ""
-        if old is None:
-            return ""
-        return f"the calibration of the replaced one is dropped; --speedbench-repeat={old.runs} makes a new one"
-
-    def _shown(self, path: Path) -> str:
-        return str(path.relative_to(self._config.rootpath)) if path.is_relative_to(self._config.rootpath) else str(path)
-
-    def _record_command(self) -> str:
-        args = [str(arg) for arg in self._config.invocation_params.args if arg != "--speedbench-update"]
-        if any(arg.startswith("--speedbench-pair") for arg in args):
-            args = _without_candidate(args)  # a pair's baseline is that of its own drafter
-        return shlex.join(["pytest", *args, "--speedbench-update"])
-
-    @contextmanager
-    def _progress(self, title: str, total: int) -> Generator[Callable[[Progress], None] | None, None, None]:
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is None or self._config.getoption("verbose") < 0:
-            yield None
-            return
-        terminal = self._config.get_terminal_writer()
-        capture = self._config.pluginmanager.get_plugin("capturemanager")
-
-        def write(text: str) -> None:
-            with capture.global_and_fixture_disabled() if capture else nullcontext():
-                reporter.ensure_newline()
-                terminal.write(text, flush=True)
-
-        context = progress_bar(write, title, total) if reporter.isatty else progress_log(write, title)
-        with context as report:
-            yield report
-
 
 def dtype_of(run: Run) -> str | None:
     """In which the target computes; ``None`` if the engine does not say."""
     dtype = run.engine.args.get("dtype")
     return None if dtype is None else str(dtype)
-
-
-def _in_words(item: pytest.Item, text: str) -> ReprExceptionInfo:
-    """A failure shown as plain text; its first line alone is the message of short summaries and JUnit files."""
-    path, line, _ = item.location
-    traceback = ReprTraceback([ReprEntryNative([text + "\n"])], None, style="native")
-    return ReprExceptionInfo(traceback, ReprFileLocation(path, (line or 0) + 1, text.partition("\n")[0]))
-
-
-def _test(item: pytest.Item) -> _Test:
-    return item.stash[_TEST]
-
-
-def _without_candidate(args: Sequence[str]) -> list[str]:
-    kept: list[str] = []
-    skip = False
-    for arg in args:
-        if not skip and not arg.startswith("--speedbench-drafter"):
-            kept.append(arg)
-        skip = arg == "--speedbench-drafter"
-    return kept
 
 
 @contextmanager
