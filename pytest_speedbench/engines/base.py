@@ -69,6 +69,8 @@ class Finish:
         routed_experts: for a mixture of experts, if the engine was asked to return them.
         exposure: of an output that was stored, how far rounding may make another one of it; ``None`` if that is not
             known, or if the output was decoded.
+        answer: the text that a client would put into the conversation, where a server parted it from the thought before
+            it; ``None`` where nobody did.
     """
 
     reason: FinishReason
@@ -76,6 +78,7 @@ class Finish:
     preemptions: int | None = None
     routed_experts: RoutedExperts | None = None
     exposure: Exposure | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pytest_speedbench.config import Load, Sampling
 from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Prints, Request
 from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.history import checked_answer, content_of
 from pytest_speedbench.measure.prompts import ChatEncoder, dialogue, encode_turn, ids_hash
 from pytest_speedbench.measure.run import Conversation, Turn
 from pytest_speedbench.measure.tokenized import Tokenized, tokenize
@@ -269,23 +270,27 @@ class _ClosedLoop:
         prompt = task.prompt
         # Only now, and for this prompt alone: as Python integers the ids of a large split would fill the memory.
         first_ids = self._first_turns.request_ids(task.place)
-        turns = [
-            await self._ask(
-                prompt, 0, _Rendered(first_ids, self._first_turns.sha256[task.place], self._messages(prompt, ()))
-            )
-        ]
-        replies: list[str] = []
-        for number in range(1, len(prompt.turns)):
-            rendered = await asyncio.to_thread(self._render, prompt, replies, turns[-1].output_ids)
-            _check_length(prompt, number, len(rendered.ids), self._sampling, self._info)
-            turns.append(await self._ask(prompt, number, rendered))
+        rendered = _Rendered(first_ids, self._first_turns.sha256[task.place], self._messages(prompt, ()))
+        turns: list[Turn] = []
+        contents: list[str] = []
+        while True:
+            turn, answer = await self._ask(prompt, len(turns), rendered)
+            turns.append(turn)
+            if len(turns) == len(prompt.turns):
+                break
+            rendered = await asyncio.to_thread(self._render, prompt, contents, turn, answer)
+            _check_length(prompt, len(turns), len(rendered.ids), self._sampling, self._info)
         return Conversation(prompt.question_id, prompt.category, prompt.sub_category, tuple(turns), prompt.isl_tokens)
 
-    def _render(self, prompt: Prompt, replies: list[str], last_output: tuple[int, ...]) -> _Rendered:
-        """Add the last reply, and render the turn after it."""
-        replies.append(self._encoder.decode(last_output))
-        ids = encode_turn(self._encoder, prompt, replies)
-        return _Rendered(ids, ids_hash(ids), self._messages(prompt, replies))
+    def _render(self, prompt: Prompt, contents: list[str], turn: Turn, answer: str | None) -> _Rendered:
+        """Add the content of the last reply, and render the turn after it."""
+        if answer is None:
+            ends = self._info.eos_token_ids
+            contents.append(content_of(self._encoder, prompt, contents, turn.output_ids, ends))
+        else:
+            contents.append(checked_answer(prompt, len(contents) + 1, answer))
+        ids = encode_turn(self._encoder, prompt, contents)
+        return _Rendered(ids, ids_hash(ids), self._messages(prompt, contents))
 
     def _messages(self, prompt: Prompt, replies: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """The conversation up to the turn that is asked next, as role and text, where the engine needs it."""
@@ -294,7 +299,8 @@ class _ClosedLoop:
         asked = dialogue(prompt.turns[: len(replies) + 1], replies, prompt.system)
         return tuple((message["role"], message["content"]) for message in asked)
 
-    async def _ask(self, prompt: Prompt, number: int, rendered: _Rendered) -> Turn:
+    async def _ask(self, prompt: Prompt, number: int, rendered: _Rendered) -> tuple[Turn, str | None]:
+        """Have a turn answered; the turn, and the answer where the engine parts it from a thought."""
         request_id = f"{prompt.question_id}/{number + 1}"
         seed = _request_seed(self._sampling.seed, request_id)
         request = Request(request_id, rendered.ids, replace(self._sampling, seed=seed), rendered.messages)
@@ -316,7 +322,7 @@ class _ClosedLoop:
                 f"{'an end' if finish is None else 'any token'}.",
                 "Look at the engine's own log for the reason.",
             )
-        return Turn(
+        turn = Turn(
             prompt_tokens=len(rendered.ids),
             prompt_sha256=rendered.sha256,
             output_ids=tuple(output),
@@ -328,6 +334,7 @@ class _ClosedLoop:
             routed_experts=finish.routed_experts,
             exposure=finish.exposure,
         )
+        return turn, finish.answer
 
 
 def _check_length(prompt: Prompt, number: int, tokens: int, sampling: Sampling, info: EngineInfo) -> None:

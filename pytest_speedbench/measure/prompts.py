@@ -29,8 +29,12 @@ class ChatEncoder(Protocol):
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Ids of that text."""
 
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of a reply, special tokens left out."""
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
+        """The text of a reply, special tokens left out unless they are asked for.
+
+        Raises:
+            EngineError: the tokenizer does not know an id.
+        """
 
 
 def dialogue(turns: Sequence[str], replies: Sequence[str], system: str = "") -> list[dict[str, str]]:
@@ -106,9 +110,26 @@ class TemplateEncoder:
             ) from None
         return tuple(int(token) for token in encoded["input_ids"])
 
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """The reply's text, without special tokens."""
-        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
+        """The reply's text, without special tokens unless they are asked for.
+
+        Raises:
+            EngineError: the tokenizer does not know an id.
+        """
+        ids = list(token_ids)
+        unknown = next((token for token in ids if not self._knows(token)), None)
+        if unknown is not None:
+            raise EngineError(
+                f"The target's reply has the token id {unknown}, which its tokenizer does not know.",
+                "Look at what the engine serves: another model, or one with another tokenizer, has such ids.",
+            )
+        return str(self.tokenizer.decode(ids, skip_special_tokens=not special))
+
+    def _knows(self, token: int) -> bool:
+        try:
+            return self.tokenizer.convert_ids_to_tokens(token) is not None
+        except (OverflowError, IndexError):
+            return False
 
 
 class LateEncoder:
@@ -137,9 +158,9 @@ class LateEncoder:
         """As the loaded one."""
         return self.loaded.encode(messages)
 
-    def decode(self, token_ids: Sequence[int]) -> str:
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
         """As the loaded one."""
-        return self.loaded.decode(token_ids)
+        return self.loaded.decode(token_ids, special=special)
 
 
 def encode_turn(encoder: ChatEncoder, prompt: Prompt, replies: Sequence[str]) -> tuple[int, ...]:
@@ -150,7 +171,7 @@ def encode_turn(encoder: ChatEncoder, prompt: Prompt, replies: Sequence[str]) ->
     """
     render_turn(encoder, prompt, replies)
     number = len(replies) + 1
-    with _naming(prompt, number):
+    with naming(prompt, number):
         return encoder.encode(dialogue(prompt.turns[:number], replies, prompt.system))
 
 
@@ -162,7 +183,7 @@ def render_turn(encoder: ChatEncoder, prompt: Prompt, replies: Sequence[str]) ->
     """
     number = len(replies) + 1
     messages = dialogue(prompt.turns[:number], replies, prompt.system)
-    with _naming(prompt, number):
+    with naming(prompt, number):
         text = encoder.render(messages)
     missing = left_out(encoder.render, messages, text)
     if missing is not None:
@@ -178,7 +199,8 @@ def render_turn(encoder: ChatEncoder, prompt: Prompt, replies: Sequence[str]) ->
 
 
 @contextmanager
-def _naming(prompt: Prompt, number: int) -> Iterator[None]:
+def naming(prompt: Prompt, number: int) -> Iterator[None]:
+    """Put the prompt's id and the turn's number before what is wrong with it."""
     try:
         yield
     except EngineError as error:

@@ -32,6 +32,7 @@ from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from pytest_speedbench.measure.counters import counted, read_counters
 from pytest_speedbench.measure.driver import Progress, StopRule, measure
+from pytest_speedbench.measure.history import content_of
 from pytest_speedbench.measure.loop import BackgroundLoop
 from pytest_speedbench.measure.order import stratified_order
 from pytest_speedbench.measure.prompts import LateEncoder, check_chat_template, dialogue, ids_hash
@@ -250,13 +251,17 @@ class Runner:
             EngineError: the engine does not start or answer in time, or fails.
         """
         limits = timeouts or Timeouts()
-        encoder = self._encoder(pair.model)
-        ids = encoder.encode(dialogue(turns, [encoder.decode(reply) for reply in replies], system)) + common_ids
         loaded = self._loaded
         same = loaded is not None and loaded[0].alone() == pair.alone()
-        engine = loaded[1] if loaded is not None and same else self._engine(pair, limits)[0]
+        engine, info = loaded[1:] if loaded is not None and same else self._engine(pair, limits)
         if not isinstance(engine, RanksTokens):
             return None
+        encoder = self._encoder(pair.model)
+        prompt = Prompt("", "", "", tuple(turns), system=system)
+        contents: list[str] = []
+        for reply in replies:
+            contents.append(content_of(encoder, prompt, contents, reply, info.eos_token_ids))
+        ids = encoder.encode(dialogue(turns, contents, system)) + common_ids
         ranked = engine.next_tokens(ids, count)
         return self._asked(_answer(ranked, engine, pair, limits.silence_s, "the most probable next tokens")) or None
 

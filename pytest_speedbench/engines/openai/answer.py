@@ -51,11 +51,13 @@ class Ended:
         reason: why it ended.
         rest: emissions that were not known before: of an answer that is tokenized again, all.
         recounted: whether a text that was tokenized again has as many tokens as the server counted.
+        answer: the text of a reply whose thought the server gave apart from it; ``None`` if it gave no thought.
     """
 
     reason: FinishReason
     rest: tuple[Emission, ...] = ()
     recounted: bool = True
+    answer: str | None = None
 
 
 class StreamedAnswer:
@@ -81,6 +83,8 @@ class StreamedAnswer:
         self._tokenizer = tokenizer
         self._end_tokens = end_tokens
         self._pieces: list[tuple[str, float]] = []
+        self._answer: list[str] = []
+        self._thought = False
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
         self._complete = False
@@ -110,6 +114,9 @@ class StreamedAnswer:
             return None
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
+        if choice.delta is not None:
+            self._answer.append(choice.delta.content or "")
+            self._thought |= bool(choice.delta.thought)
         if self._tokenizer is not None:
             self._pieces.append((choice.added, at_s))
             return None
@@ -154,7 +161,7 @@ class StreamedAnswer:
             raise self._error(
                 f"was cut at {self._usage.completion_tokens} of {limit} tokens: the server has a limit of its own"
             )
-        return Ended(reason, rest, recounted)
+        return Ended(reason, rest, recounted, "".join(self._answer) if self._thought else None)
 
     def _note(self, chunk: Chunk) -> None:
         self._usage = chunk.usage or self._usage

@@ -115,7 +115,8 @@ class OpenAIEngine(BehindHttp):
             yield emission
         if not ended.recounted:
             self._warn_of_recount()
-        yield Finish(ended.reason, acceptance_of(answer.reported, self._pair.drafter, there.shape))
+        record = acceptance_of(answer.reported, self._pair.drafter, there.shape)
+        yield Finish(ended.reason, record, answer=ended.answer)
 
     async def counters(self) -> SpeculationCounters | None:
         """Speculation since the server's start, from its metrics page; ``None`` if it has no such counters.

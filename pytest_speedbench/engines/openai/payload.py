@@ -21,9 +21,14 @@ class Delta(msgspec.Struct):
     reasoning: str | None = None
 
     @property
+    def thought(self) -> str:
+        """What the server takes for a thought."""
+        return self.reasoning_content or self.reasoning or ""
+
+    @property
     def text(self) -> str:
         """What was decoded, whatever the server takes it for."""
-        return (self.reasoning_content or self.reasoning or "") + (self.content or "")
+        return self.thought + (self.content or "")
 
 
 class Choice(msgspec.Struct):

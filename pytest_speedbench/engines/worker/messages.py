@@ -10,7 +10,7 @@ import msgspec
 from pytest_speedbench.config import Drafter, Pair, Sampling
 from pytest_speedbench.engines.base import EngineInfo, Finish, Request, SpeculationCounters
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raised when a message changes; both sides must speak the same."""
 
 _LENGTH_BYTES = 4

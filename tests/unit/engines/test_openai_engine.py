@@ -138,6 +138,33 @@ def test_the_chat_route_on_demand() -> None:
     assert finish.acceptance == AcceptanceRecord(3, HISTOGRAM, 12, 0, 0)
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize(("thought", "answer"), [("one two", " three four five six"), ("one two three", "")])
+def test_a_thought_that_the_server_gives_apart_is_none_of_the_answer(field: str, thought: str, answer: str) -> None:
+    """A client puts the answer alone into the conversation, and so do we."""
+    server = MockServer(probes=1)
+
+    async def respond(asked: web.Request) -> web.StreamResponse:
+        body = await asked.json()
+        chunks = list(server.payloads(body))
+        deltas = [{field: thought}, {"content": None, field: " "}, {"content": answer}]
+        for chunk, delta in zip(chunks, deltas, strict=False):
+            if chunk["choices"]:
+                chunk["choices"][0]["delta"] = delta
+        return await stream(asked, [*map(event, chunks), event("[DONE]")])
+
+    server.respond = respond
+    server.steps = STEPS[:3]
+    _, emissions, finish = asyncio.run(ask(server, route="chat"))
+    assert tuple(emissions) == STEPS[:3]
+    assert finish.answer == answer
+
+
+def test_an_answer_without_a_thought_is_not_parted() -> None:
+    _, _, finish = asyncio.run(ask(MockServer(), route="chat"))
+    assert finish.answer is None
+
+
 def test_a_prompt_that_is_no_conversation() -> None:
     async def session() -> None:
         async with serving(MockServer("chat")) as server, started(pair(server.url)) as (engine, _):

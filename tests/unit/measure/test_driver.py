@@ -31,7 +31,7 @@ class Letters:
         self.rendered.append(list(messages))
         return tuple(map(ord, self.render(messages)))
 
-    def decode(self, token_ids: Sequence[int]) -> str:
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:  # noqa: ARG002 - it has none
         return "".join(map(chr, token_ids))
 
 
@@ -132,6 +132,27 @@ def test_only_who_renders_prompts_is_given_the_messages(templates_prompts: bool)
     first = (("system", "Be brief."), ("user", "q0.0"))
     second = (*first, ("assistant", reply), ("user", "q0.1"))
     assert engine.heard == ([first, second] if templates_prompts else [(), ()])
+
+
+class Parting(Listening):
+    """Says which part of its output is the answer, as a server with a reasoning parser does."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+        async for event in super().generate(request):
+            yield replace(event, answer=self.answer) if isinstance(event, Finish) else event
+
+
+def test_an_answer_that_was_parted_from_its_thought_goes_back_alone() -> None:
+    engine = Parting("It is seven.")
+    run(prompts(1, turns=2), engine=engine, templates_prompts=True)
+    assert engine.heard[-1] == (("user", "q0.0"), ("assistant", "It is seven."), ("user", "q0.1"))
+    with pytest.raises(EngineError, match=r"^Turn 1 of 'math-0': The server took all of the reply for a thought"):
+        run(prompts(1, turns=2), engine=Parting(""), templates_prompts=True)
+    assert len(run(prompts(1), engine=Parting(""), templates_prompts=True)) == 1
 
 
 def test_a_failing_engine_stops_the_others() -> None:
