@@ -63,7 +63,7 @@ def _stopped_early(reference: Run | Baseline, complete: Run) -> tuple[GateResult
     """Feed the shipped rule one prompt after the other, each category in turn, and ask no more where it decided."""
     by_category = {name: complete.in_category(name) for name in CATEGORIES}
     planned = {name: len(of_category) for name, of_category in by_category.items()}
-    rule = SequentialGate(reference, planned, GatePolicy())
+    rule = SequentialGate(reference, planned, GatePolicy(outputs="note"))
     asked: dict[str, list[Conversation]] = {name: [] for name in CATEGORIES}
     decided: frozenset[str] = frozenset()
     for prompt in range(max(planned.values())):

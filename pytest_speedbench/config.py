@@ -29,6 +29,10 @@ LEAST_ROUNDS = 3
 Mode = Literal["decode", "replay"]
 """``decode``: the engine decodes. ``replay``: the drafter is judged on stored outputs."""
 
+OutputsPolicyName = Literal["equal", "calibrated", "note"]
+"""Greedy outputs that are not the baseline's: ``equal`` fails on any, ``calibrated`` on more than rounding or the
+baseline's calibration explain, ``note`` on none."""
+
 GatePolicyName = Literal["detect", "prove"]
 """``detect``: fail on a regression. ``prove``: fail unless no regression is shown."""
 

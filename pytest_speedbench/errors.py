@@ -76,6 +76,10 @@ class RegressionError(VerdictError):
     """The gate found a regression, or could not compare what it was asked to."""
 
 
+class OutputsDifferError(VerdictError):
+    """More greedy outputs differ from the baseline's than rounding explains: it was not the drafter that changed."""
+
+
 class NotLosslessError(VerdictError):
     """The pair's greedy output is not the target's own."""
 

@@ -13,6 +13,7 @@ from pytest_speedbench.baselines.published import read_published
 from pytest_speedbench.config import DEFAULT_DRAFT_LENGTH, Drafter, DrafterMethod, Pair, Sampling
 from pytest_speedbench.errors import ConfigError, NotLosslessError, RegressionError
 from pytest_speedbench.gate import GateResult, SequentialGate, compare, pair_up
+from pytest_speedbench.gate.pairing import dtype_of
 from pytest_speedbench.gate.speed import SpeedResult, compare_speed, for_speed
 from pytest_speedbench.gate.unpaired import pairing_with_table
 from pytest_speedbench.metrics.lossless import differences
@@ -23,7 +24,6 @@ from pytest_speedbench.report.lossless import lossless_message
 from pytest_speedbench.report.measurement import measurement_entry
 from pytest_speedbench.report.regression import with_doubts
 from pytest_speedbench.report.speed import slowdown_message, speed_entry
-from pytest_speedbench.session import dtype_of
 from pytest_speedbench.settings import Settings
 from pytest_speedbench.speed import compare_with_stored, measure_in_turn
 from pytest_speedbench.sweeps.interleaved import Speedup

@@ -17,6 +17,7 @@ Kind = Literal[
     "table",
     "tolerance",
     "policy",
+    "outputs policy",
     "mode",
     "folder",
     "cache",
@@ -149,6 +150,13 @@ OPTIONS: tuple[Option, ...] = (
         "e.g. 2%% or 2%%,multilingual=5%%,al_pooled:rag=0.1abs (default: 1%%; of speeds 5%%)",
     ),
     Option("policy", "policy", "detect|prove", "prove: fail unless no regression is shown (default: detect)"),
+    Option(
+        "outputs",
+        "outputs policy",
+        "equal|calibrated|note",
+        "greedy outputs that are not the baseline's: fail on any, on more than rounding or the baseline's calibration "
+        "explain, or never (default: calibrated)",
+    ),
     Option(
         "family-error",
         "error level",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_speedbench.config import LEAST_ROUNDS, EngineArg, GatePolicyName, Mode
+from pytest_speedbench.config import LEAST_ROUNDS, EngineArg, GatePolicyName, Mode, OutputsPolicyName
 from pytest_speedbench.errors import ConfigError, closest
 from pytest_speedbench.options import Kind
 from pytest_speedbench.splits.conditions import parse_conditions
@@ -149,6 +149,14 @@ def _policy(value: Any, name: str) -> GatePolicyName:
     raise ConfigError(f"{name} is {value!r}.", f"{closest(text, known)}Give {' or '.join(known)}.")
 
 
+def _outputs_policy(value: Any, name: str) -> OutputsPolicyName:
+    known: Mapping[str, OutputsPolicyName] = {policy: policy for policy in get_args(OutputsPolicyName)}
+    text = value.strip() if isinstance(value, str) else ""
+    if text in known:
+        return known[text]
+    raise ConfigError(f"{name} is {value!r}.", f"{closest(text, known)}Give {', '.join(list(known)[:-1])} or note.")
+
+
 def _mode(value: Any, name: str) -> Mode:
     known: Mapping[str, Mode] = {mode: mode for mode in get_args(Mode)}
     text = value.strip() if isinstance(value, str) else ""
@@ -187,6 +195,7 @@ _READERS: Mapping[Kind, Callable[[Any, str], Any]] = {
     "table": _table,
     "tolerance": parse_tolerance,
     "policy": _policy,
+    "outputs policy": _outputs_policy,
     "mode": _mode,
     "folder": _folder,
     "cache": _cache,

@@ -17,6 +17,7 @@ from pytest_speedbench.baselines import Baseline
 from pytest_speedbench.baselines.replaying import asked_pair, outputs_of
 from pytest_speedbench.config import Pair
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning
+from pytest_speedbench.gate.pairing import dtype_of
 from pytest_speedbench.kept import Kept, finish_report, record
 from pytest_speedbench.measure import Run, StopRule
 from pytest_speedbench.measure.asked import Splits
@@ -313,12 +314,6 @@ class SpeedbenchSession:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
-
-
-def dtype_of(run: Run) -> str | None:
-    """In which the target computes; ``None`` if the engine does not say."""
-    dtype = run.engine.args.get("dtype")
-    return None if dtype is None else str(dtype)
 
 
 @contextmanager

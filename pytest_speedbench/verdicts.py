@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_speedbench.baselines.fingerprint import AcceptanceKey, acceptance_differences
-from pytest_speedbench.errors import BaselineError, RegressionError
+from pytest_speedbench.errors import BaselineError, OutputsDifferError, RegressionError
 from pytest_speedbench.gate import GatePolicy, GateResult
 from pytest_speedbench.report.regression import regression_message
 from pytest_speedbench.tolerance import parse_tolerance
@@ -36,10 +36,12 @@ class Verdicts:
         """Fail unless it passed.
 
         Raises:
-            RegressionError: it did not.
+            OutputsDifferError: more greedy outputs differ from the reference's than may.
+            RegressionError: a category regressed, or lacks the data to say.
         """
         if self.result.failed:
-            raise RegressionError(regression_message(self.result, self.reference, self.runs))
+            error = OutputsDifferError if self.result.outputs_failed else RegressionError
+            raise error(regression_message(self.result, self.reference, self.runs))
 
 
 def policy_of(settings: Settings, tolerance: Any) -> GatePolicy:
@@ -51,7 +53,7 @@ def policy_of(settings: Settings, tolerance: Any) -> GatePolicy:
     chosen = settings.tolerance
     if tolerance is not None:
         chosen = chosen.overridden_by(parse_tolerance(tolerance, "tolerance"))
-    return GatePolicy(chosen, settings.family_error, settings.policy)
+    return GatePolicy(chosen, settings.family_error, settings.policy, settings.outputs)
 
 
 def check_comparable(key: AcceptanceKey, run: Run, what: str) -> None:

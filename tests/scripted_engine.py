@@ -8,6 +8,8 @@ its output; how much it "accepts" is set by the pair's engine arguments:
     weak        a category that is accepted at ``weak_accept`` instead; the category is read off the request's id
     jitter      share of the calls whose steps are drawn anew, so that runs differ as a noisy engine's do
     lossy       a request id whose output differs when there is a drafter
+    other_target  so many of the first requests are answered as another target would, from the first token on
+    unsteady    share of the calls whose output ends in another token, as rounding makes it do
     margin      by how much, in nats, the target prefers its own token there; without it the engine cannot say
     silent      give no acceptance record: "records", or "steps" to emit the decoded tokens all together as well
     start_s     seconds that the start takes
@@ -130,6 +132,12 @@ class ScriptedEngine:
         output = [draw.randrange(33, 127) for _ in range(length)]
         if self._pair.drafter is not None and request.request_id == self._pair.engine_args.get("lossy"):
             output[length // 2] = 32
+        if self._requests <= self._number("other_target"):
+            output = [255 - token for token in output]
+        if _random("unsteady", self._pair.engine_args.get("unsteady"), self._requests).random() < self._number(
+            "unsteady"
+        ):
+            output[-1] = 33 + self._requests % 90
         return tuple(output)
 
     def _number(self, name: str, default: float = 0.0) -> float:

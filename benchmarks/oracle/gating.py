@@ -47,7 +47,7 @@ def judge(
     family_error: float = DEFAULT_FAMILY_ERROR,
 ) -> Judgement:
     """Compare two runs of the same prompts."""
-    policy = GatePolicy(tolerance=parse_tolerance(tolerance, "tolerance"), family_error=family_error)
+    policy = GatePolicy(tolerance=parse_tolerance(tolerance, "tolerance"), family_error=family_error, outputs="note")
     result = compare(pair_up(run_of("before", prompts, before), run_of("after", prompts, after)), policy)
     figures = tuple(
         Figure(

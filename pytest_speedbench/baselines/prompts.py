@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from pytest_speedbench.measure.run import Conversation, Run
 
+OPENING_TOKENS = 16
+"""So many output tokens of the first turn are its opening."""
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -45,6 +48,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         tree_tokens: the most draft tokens of one step, where steps draft trees; ``None`` for chains.
         cuts: of every turn whose last step was cut or holds an end-of-sequence token, how many tokens the step made and
             how many SPEED-Bench's tool counts of it; ``None`` where that is not known.
+        opening_sha256: hash of the first output ids of the first turn, of at most 16; ``None`` in baselines without.
     """
 
     id: Name
@@ -61,6 +65,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     input_length: InputLength | None = None
     tree_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
     cuts: tuple[tuple[Count, Count], ...] | None = None
+    opening_sha256: Name | None = None
 
     def record(self, source: AcceptanceSource) -> AcceptanceRecord:
         """The acceptance record these counts are.
@@ -126,6 +131,12 @@ def output_sha256(conversation: Conversation) -> str:
     return digest.hexdigest()
 
 
+def opening_sha256(conversation: Conversation) -> str:
+    """A piece of the hash of how the first turn's output opens; equal ones mean equal first tokens."""
+    opening = conversation.turns[0].output_ids[:OPENING_TOKENS]
+    return hashlib.sha256(",".join(map(str, opening)).encode()).hexdigest()[:16]
+
+
 def check_unique(ids: Iterable[str]) -> None:
     """Make sure that no id occurs twice.
 
@@ -160,4 +171,5 @@ def _entry(conversation: Conversation, record: AcceptanceRecord) -> PromptEntry:
         else InputLength(conversation.isl_tokens, conversation.turns[0].prompt_tokens),
         tree_tokens=record.tree_tokens,
         cuts=last_steps(conversation),
+        opening_sha256=opening_sha256(conversation),
     )

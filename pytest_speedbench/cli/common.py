@@ -22,6 +22,7 @@ _GATE_OPTIONS = (
     "repeat",
     "tolerance",
     "policy",
+    "outputs",
     "family-error",
     "sequential",
     "rounds",
@@ -50,11 +51,15 @@ def add_measurement_options(
             _add(group, option)
 
 
-def add_gate_options(parser: argparse.ArgumentParser) -> None:
-    """Add the plugin's options that say with what a measurement is compared, and what counts as worse."""
+def add_gate_options(parser: argparse.ArgumentParser, *, without: Collection[str] = ()) -> None:
+    """Add the plugin's options that say with what a measurement is compared, and what counts as worse.
+
+    ``without`` are names of options that this command lacks.
+    """
     group = parser.add_argument_group("how it is judged")
     for option in OPTIONS:
-        if option.name in ("baseline-dir", "tolerance", "policy", "family-error"):
+        gates = option.name in ("baseline-dir", "tolerance", "policy", "outputs", "family-error")
+        if gates and option.name not in without:
             _add(group, option)
 
 

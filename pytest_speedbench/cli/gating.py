@@ -86,4 +86,4 @@ def policy_of(settings: Settings, categories: Collection[str]) -> GatePolicy:
                 f"A tolerance is given for {category!r}, but there is no such category.",
                 did_you_mean(category, categories),
             )
-    return GatePolicy(settings.tolerance, settings.family_error, settings.policy)
+    return GatePolicy(settings.tolerance, settings.family_error, settings.policy, settings.outputs)

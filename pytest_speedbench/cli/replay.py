@@ -56,7 +56,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--confirm", type=int, metavar="N", help="decode N prompts too, spread evenly over the categories"
     )
-    add_gate_options(parser)
+    add_gate_options(parser, without=("outputs",))  # the files; what is replayed are the baseline's own
     add_measurement_options(parser, without=("pair", "model", "split"))
     parser.set_defaults(run=run)
 

@@ -18,6 +18,7 @@ from pytest_speedbench.gate.effects import Common, Estimate, LogRatio, RunNoise
 from pytest_speedbench.gate.figures import LENGTHS, rate_metric
 from pytest_speedbench.gate.multiplicity import holm_adjusted, holm_levels
 from pytest_speedbench.gate.noise import OVERALL, shared_noise
+from pytest_speedbench.gate.outputs import judge_outputs
 from pytest_speedbench.gate.rows import Row, make_rows
 from pytest_speedbench.gate.verdict import Change, GatePolicy, GateResult, GateRow, Verdict
 from pytest_speedbench.metrics.degenerate import NOT_DRAFTING_BELOW_AL
@@ -170,6 +171,7 @@ def judged(
             *_near_tie_notes(rows, [*found, *([overall] if overall else [])]),
         ),
         update_hint=pairing.update_hint,
+        outputs=judge_outputs(pairing.outputs, policy.outputs, policy.family_error),
     )
 
 

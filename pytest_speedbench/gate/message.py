@@ -22,8 +22,40 @@ _SHOWN_WIDTH = 0.0005
 def failure_message(result: GateResult, where: Sequence[str] = ()) -> str:
     """Why a comparison did not pass and what to do: the verdict, each failing row, where it lies, everything else.
 
-    ``where`` are lines that say where the loss lies.
+    Outputs that are not the baseline's come first, since lengths of other texts say little of the drafter. ``where``
+    are lines that say where the loss lies.
     """
+    blocks = _outputs_blocks(result)
+    if result.rows_failed:
+        blocks += _row_blocks(result, where)
+    else:
+        blocks.append("\n".join(_wrapped(note) for note in result.notes))
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _outputs_blocks(result: GateResult) -> list[str]:
+    found = result.outputs
+    if found is None or not result.outputs_failed:
+        return []
+    way_out = (
+        "Mend what changed. If it was meant, record a new baseline with --speedbench-update; if this machine or engine "
+        "rounds more than that, one recorded there with --speedbench-repeat=5 allows for it, and "
+        "--speedbench-outputs=note only tells."
+    )
+    return [
+        _wrapped(result.outputs_sentence),
+        _wrapped(
+            f"The first is {found.first}. Greedy output does not depend on the drafter, so something else changed, and "
+            "acceptance lengths of other texts say nothing of the drafter. Likely another target (does the server "
+            "serve the pair's model?), an acceptance that is synthetic or lossy, another dtype or quantization, or "
+            "other template arguments. assert_lossless() compares with the target alone."
+        ),
+        _wrapped(way_out),
+    ]
+
+
+def _row_blocks(result: GateResult, where: Sequence[str]) -> list[str]:
+    """The acceptance that did not pass."""
     regressed = _rows(result, Verdict.REGRESSION)
     missing = _rows(result, Verdict.MISSING)
     blocks = [_wrapped(_headline(result, regressed, missing))]
@@ -33,7 +65,7 @@ def failure_message(result: GateResult, where: Sequence[str] = ()) -> str:
     blocks += [_wrapped(f"{row.name}: cannot be compared. {_sentence(row.reason)}", "  ") for row in missing]
     blocks.append("\n".join(_printable(line) for line in where))
     blocks.append("\n".join(_wrapped(line) for line in _closing(result, regressed, missing)))
-    return "\n\n".join(block for block in blocks if block)
+    return blocks
 
 
 def _headline(result: GateResult, regressed: Sequence[GateRow], missing: Sequence[GateRow]) -> str:

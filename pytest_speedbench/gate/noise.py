@@ -83,15 +83,22 @@ def calibration_notes(baseline: Baseline | Run, runs: Sequence[Run]) -> tuple[st
     before = {entry.id: entry.output_sha256 for entry in baseline.prompts}
     answered = [c for run in runs for c in run.conversations if c.question_id in before]
     changed = sum(output_sha256(c) != before[c.question_id] for c in answered)
-    share, seen = baseline.calibration.changed_outputs, (baseline.calibration.runs - 1) * len(before)
-    highest = float(betaincinv(share * seen + 1, (1 - share) * seen, 0.99)) if share < 1 else 1.0
-    if changed == 0 or float(bdtrc(changed - 1, len(answered), highest)) > _SURE:
+    share, highest = baseline.calibration.changed_outputs, most_changed(baseline)
+    if highest is None or changed == 0 or float(bdtrc(changed - 1, len(answered), highest)) > _SURE:
         return ()
     return (
         f"This run is noisier than the baseline's calibration: {changed} of {len(answered)} outputs differ from the "
         f"baseline's, and {share:.1%} did between the calibration's own runs. Greedy output does not depend on the "
         "drafter, so something else changed (engine, kernels, batching, target): small drops may be its doing.",
     )
+
+
+def most_changed(baseline: Baseline) -> float | None:
+    """The upper 99 % bound of the share of outputs that differ from run to run; ``None`` without a calibration."""
+    if baseline.calibration is None:
+        return None
+    share, seen = baseline.calibration.changed_outputs, (baseline.calibration.runs - 1) * len(baseline.prompts)
+    return float(betaincinv(share * seen + 1, (1 - share) * seen, 0.99)) if share < 1 else 1.0
 
 
 def shared_noise(noise: Mapping[str, Mapping[str, RunNoise]], name: str, metric: str) -> RunNoise | None:

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pytest_speedbench.baselines.prompts import opening_sha256
 from pytest_speedbench.baselines.schema import Baseline, output_sha256
 from pytest_speedbench.gate.counts import StepCounts
 from pytest_speedbench.gate.effects import RunNoise
-from pytest_speedbench.gate.noise import calibration_notes, run_noise
+from pytest_speedbench.gate.noise import calibration_notes, most_changed, run_noise
+from pytest_speedbench.gate.outputs import ComparedOutputs, compared_outputs
 from pytest_speedbench.measure.run import Run
-from pytest_speedbench.metrics.near_ties import exposed_share
+from pytest_speedbench.metrics.lossless import first_difference
+from pytest_speedbench.metrics.near_ties import exposed_share, turned_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -89,6 +92,7 @@ class Pairing:
         together: whether all prompts together are compared too.
         notes: what a reader should know about the pairing.
         update_hint: how to accept the change as the new baseline; empty if there is no baseline file to update.
+        outputs: what both sides put out; ``None`` where that is not to be compared, such as sampled outputs.
     """
 
     pairs: tuple[PromptPair, ...]
@@ -102,13 +106,15 @@ class Pairing:
     together: bool = True
     notes: tuple[str, ...] = ()
     update_hint: str = ""
+    outputs: ComparedOutputs | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
     """What one measurement knows of a prompt; ``records`` has one per run, and none if one lacks it.
 
-    ``exposed`` is as in :class:`PromptPair`.
+    ``exposed`` is as in :class:`PromptPair`; ``opening_sha256`` is ``None`` where it was not kept, and ``turned`` is as
+    in :class:`~pytest_speedbench.gate.outputs.OutputPair`.
     """
 
     category: str
@@ -117,6 +123,9 @@ class Side:
     output_sha256: str
     records: tuple[AcceptanceRecord, ...]
     exposed: float | None = 0.0
+    output_tokens: int = 0
+    opening_sha256: str | None = None
+    turned: float | None = 0.0
 
 
 def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
@@ -135,7 +144,47 @@ def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
     after = sides_of_runs(runs)
     pairing = pair_sides(baseline, before, after, lambda undrafted: run_noise(baseline, undrafted=undrafted))
     notes = (*_notes(before, after), *calibration_notes(baseline, runs))
-    return replace(pairing, notes=notes, update_hint=update_hint(baseline))
+    outputs = _outputs(baseline, before, runs)
+    return replace(pairing, notes=notes, update_hint=update_hint(baseline), outputs=outputs)
+
+
+def _outputs(baseline: Baseline | Run, before: Mapping[str, Side], runs: Sequence[Run]) -> ComparedOutputs | None:
+    """The outputs of both sides, where both are greedy."""
+    if not is_greedy(baseline) or not all(run.sampling.greedy for run in runs):
+        return None
+    place = ""
+    if isinstance(baseline, Run):
+        then = {conversation.question_id: conversation for conversation in baseline.conversations}
+        both = ((then[c.question_id], c) for c in runs[0].conversations if c.question_id in then)
+        first = min(
+            (
+                found
+                for one, other in both
+                if len(one.turns) == len(other.turns) and (found := first_difference(one, other))
+            ),
+            key=lambda found: found.question_id,
+            default=None,
+        )
+        place = f"turn {first.turn + 1}, at output token {first.position + 1}" if first is not None else ""
+    return compared_outputs(
+        before,
+        [sides_of_runs([run]) for run in runs],
+        [dtype_of(baseline), *(dtype_of(run) for run in runs)],
+        calibrated=most_changed(baseline) if isinstance(baseline, Baseline) else None,
+        place=place,
+    )
+
+
+def is_greedy(side: Baseline | Run) -> bool:
+    """Whether every token was the target's most likely one."""
+    return side.sampling.greedy if isinstance(side, Run) else side.acceptance_key.temperature == 0
+
+
+def dtype_of(side: Baseline | Run) -> str | None:
+    """In which its target computed; ``None`` if the engine does not say."""
+    args = side.engine.args if isinstance(side, Run) else side.recorded.engine_args
+    dtype = args.get("dtype")
+    return None if dtype is None else str(dtype)
 
 
 def pair_sides(
@@ -219,7 +268,15 @@ def sides(measured: Baseline | Run) -> dict[str, Side]:
     if isinstance(measured, Run):
         return sides_of_runs([measured])
     return {
-        entry.id: Side(entry.category, entry.turns, entry.prompt_sha256, entry.output_sha256, measured.records(entry))
+        entry.id: Side(
+            entry.category,
+            entry.turns,
+            entry.prompt_sha256,
+            entry.output_sha256,
+            measured.records(entry),
+            output_tokens=entry.output_tokens,
+            opening_sha256=entry.opening_sha256,
+        )
         for entry in measured.prompts
     }
 
@@ -244,6 +301,9 @@ def side_of(conversation: Conversation, others: Sequence[AcceptanceRecord | None
         output_sha256(conversation),
         known if len(known) == len(records) else (),
         exposed_share(conversation),
+        conversation.output_tokens,
+        opening_sha256(conversation),
+        turned_over(conversation),
     )
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from pytest_speedbench.baselines.schema import Baseline
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.gate.counts import StepCounts
-from pytest_speedbench.gate.noise import OVERALL, calibration_notes, run_noise
+from pytest_speedbench.gate.noise import OVERALL, calibration_notes, most_changed, run_noise
+from pytest_speedbench.gate.outputs import compared_outputs
 from pytest_speedbench.gate.pairing import (
     ACCEPTANCE_LENGTH,
     TOKENS_PER_DECODE_STEP,
@@ -22,7 +23,9 @@ from pytest_speedbench.gate.pairing import (
     PromptPair,
     counts_by_category,
     describe,
+    dtype_of,
     has_undrafted,
+    is_greedy,
     make_pair,
     sides,
     sides_of_runs,
@@ -155,6 +158,11 @@ def pairing_of_baselines(reference: Baseline, candidate: Baseline) -> Pairing:
         noise=run_noise(reference, undrafted=undrafted),
         draft_length=max((record.draft_length for side in after.values() for record in side.records), default=0),
         notes=(*(notes if both < max(len(before), len(after)) else ()), *calibration_notes(reference, ())),
+        outputs=compared_outputs(
+            before, [after], [dtype_of(reference), dtype_of(candidate)], calibrated=most_changed(reference)
+        )
+        if is_greedy(reference) and is_greedy(candidate)
+        else None,
     )
 
 

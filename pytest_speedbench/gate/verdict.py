@@ -10,7 +10,8 @@ from pytest_speedbench.config import DEFAULT_FAMILY_ERROR
 from pytest_speedbench.tolerance import Tolerance
 
 if TYPE_CHECKING:
-    from pytest_speedbench.config import GatePolicyName
+    from pytest_speedbench.config import GatePolicyName, OutputsPolicyName
+    from pytest_speedbench.gate.outputs import OutputsFinding
 
 
 class Verdict(str, Enum):
@@ -38,6 +39,7 @@ class GatePolicy:
         tolerance: the accepted drop, by figure and category.
         family_error: the probability of calling any regression when every true drop is within its tolerance.
         mode: ``detect`` fails on a regression, ``prove`` unless no regression is shown.
+        outputs: how many greedy outputs may differ from the reference's; an error level of their own, of the same size.
 
     Raises:
         ValueError: an error level outside (0, 0.5).
@@ -46,6 +48,7 @@ class GatePolicy:
     tolerance: Tolerance = field(default_factory=Tolerance)
     family_error: float = DEFAULT_FAMILY_ERROR
     mode: GatePolicyName = "detect"
+    outputs: OutputsPolicyName = "calibrated"
 
     def __post_init__(self) -> None:
         """Check the range."""
@@ -159,6 +162,7 @@ class GateResult:
         basis: what was set against what.
         notes: what a reader should know besides.
         update_hint: how to accept the change; empty if there is nothing to update.
+        outputs: how many greedy outputs differ from the reference's; ``None`` where they are not compared.
     """
 
     against: str
@@ -171,6 +175,7 @@ class GateResult:
     basis: Basis = "paired"
     notes: tuple[str, ...] = ()
     update_hint: str = ""
+    outputs: OutputsFinding | None = None
 
     @property
     def all_rows(self) -> tuple[GateRow, ...]:
@@ -180,6 +185,24 @@ class GateResult:
     @property
     def failed(self) -> bool:
         """Whether the comparison does not pass.
+
+        Outputs that are not the reference's, or :attr:`rows_failed`.
+        """
+        return self.outputs_failed or self.rows_failed
+
+    @property
+    def outputs_failed(self) -> bool:
+        """Whether more greedy outputs differ from the reference's than may: it was not the drafter that changed."""
+        return self.outputs is not None and self.outputs.failed
+
+    @property
+    def outputs_sentence(self) -> str:
+        """How many outputs differ and how many may, where they fail; otherwise empty."""
+        return self.outputs.sentence(self.against) if self.outputs is not None and self.outputs.failed else ""
+
+    @property
+    def rows_failed(self) -> bool:
+        """Whether the acceptance does not pass.
 
         A regression, missing data, or nothing that could be judged at all; with ``prove`` also anything undecided.
         """

@@ -73,11 +73,12 @@ def differences(target: Run, pair: Run) -> tuple[Difference, ...]:
     missing = [c.question_id for c in target.conversations if c.question_id not in others]
     if missing:
         raise ValueError(f"the pair was not asked {missing[0]!r}, so its output cannot be compared")
-    found = (_first(own, others[own.question_id]) for own in target.conversations)
+    found = (first_difference(own, others[own.question_id]) for own in target.conversations)
     return tuple(difference for difference in found if difference is not None)
 
 
-def _first(target: Conversation, pair: Conversation) -> Difference | None:
+def first_difference(target: Conversation, pair: Conversation) -> Difference | None:
+    """Where one conversation leaves the target's own output first; ``None`` if it does not."""
     for number, (own, other) in enumerate(zip(target.turns, pair.turns, strict=True)):
         for position, (own_id, other_id) in enumerate(zip_longest(own.output_ids, other.output_ids)):
             if own_id != other_id:

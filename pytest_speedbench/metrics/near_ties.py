@@ -29,6 +29,21 @@ def exposed_share(conversation: Conversation) -> float | None:
     return exposed / steps
 
 
+def turned_over(conversation: Conversation) -> float | None:
+    """The probability that rounding made another text of any of a conversation's replayed outputs.
+
+    Returns:
+        0 for what was decoded and is not in doubt; ``None`` for replayed outputs whose margins are not known.
+    """
+    unchanged = 1.0
+    for turn in conversation.turns:
+        if _is_replayed(turn):
+            if turn.exposure is None:
+                return None
+            unchanged *= turn.exposure.unchanged
+    return 1 - unchanged
+
+
 def _is_replayed(turn: Turn) -> bool:
     return turn.acceptance is not None and turn.acceptance.source is AcceptanceSource.REPLAY
 

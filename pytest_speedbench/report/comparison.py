@@ -38,7 +38,11 @@ def verdict_lines(pair: str, result: GateResult, message: str, *, width: int, co
     """The gate's table, then the ``message`` of one that failed, or what passing means."""
     if result.failed:
         # The message has the notes.
-        return [*gate_lines(gate_entry("", pair, replace(result, notes=())), width=width, colour=colour), "", message]
+        return [
+            *gate_lines(gate_entry("", pair, replace(result, notes=(), outputs=None)), width=width, colour=colour),
+            "",
+            message,
+        ]
     shown = sum(row.verdict is Verdict.NO_REGRESSION for row in result.all_rows)
     rest = len(result.all_rows) - shown
     undecided = f", {rest} undecided" if rest else ""

@@ -18,6 +18,7 @@ from pytest_speedbench.config import (
     GatePolicyName,
     Load,
     Mode,
+    OutputsPolicyName,
     Pair,
     Sampling,
     Timeouts,
@@ -55,6 +56,7 @@ class Settings:
         update: whether passing tests write theirs.
         tolerance: how large a loss is accepted.
         policy: whether a verdict that is neither fails.
+        outputs: how many greedy outputs may differ from the baseline's.
         family_error: the probability that a run in which nothing regressed fails, 0 < share < 0.5.
         sequential: whether a category is asked no further once its verdict is certain.
         repeat: how often the prompts are measured, at least 1.
@@ -76,6 +78,7 @@ class Settings:
     update: bool
     tolerance: Tolerance
     policy: GatePolicyName
+    outputs: OutputsPolicyName
     family_error: float
     sequential: bool
     repeat: int
@@ -108,6 +111,7 @@ def resolve(project: Project, closer: Sequence[Layer]) -> Settings:
         update=merged.get("update", False),
         tolerance=_resolve_tolerance(project, closer, split, pair.name),
         policy=merged.get("policy", "detect"),
+        outputs=merged.get("outputs", "calibrated"),
         family_error=merged.get("family_error", DEFAULT_FAMILY_ERROR),
         sequential=merged.get("sequential", True),
         repeat=merged.get("repeat", 1),

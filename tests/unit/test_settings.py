@@ -173,7 +173,7 @@ def test_commands_that_gate_take_what_decides(tmp_path: Path, monkeypatch: pytes
     parser = argparse.ArgumentParser()
     add_gate_options(parser)
     flags = [string for action in parser._actions for string in action.option_strings]
-    assert flags == ["-h", "--help", "--baseline-dir", "--tolerance", "--policy", "--family-error"]
+    assert flags == ["-h", "--help", "--baseline-dir", "--tolerance", "--policy", "--outputs", "--family-error"]
     given = ["--tolerance=2%,al_macro:qa=3%", "--family-error=5%", "--baseline-dir=stored"]
     chosen = settings_of(parser.parse_args(given))
     assert (chosen.policy, chosen.family_error, chosen.baseline_dir) == ("prove", 0.05, Path("stored"))
