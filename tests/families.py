@@ -203,7 +203,11 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "nemotron-h": lambda: hf.NemotronHForCausalLM(
         hf.NemotronHConfig(
             **{k: v for k, v in SIZES.items() if k != "num_hidden_layers"},
-            layers_block_type=["mamba", "attention", "mamba", "mlp"],
+            layers_block_type=["mamba", "attention", "mamba", "moe"],
+            n_routed_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+            moe_shared_expert_intermediate_size=32,
             mamba_num_heads=8,
             mamba_head_dim=8,
             ssm_state_size=8,
@@ -352,6 +356,41 @@ FAMILIES: dict[str, Callable[[], Any]] = {
             num_experts=4,
             top_k_experts=2,
             moe_intermediate_size=32,
+        )
+    ),
+    "qwen3.5-moe": lambda: hf.Qwen3_5MoeForCausalLM(
+        hf.Qwen3_5MoeTextConfig(
+            **SIZES,
+            **DELTA_NET,
+            num_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+            shared_expert_intermediate_size=32,
+        )
+    ),
+    "lfm2-moe": lambda: hf.Lfm2MoeForCausalLM(
+        hf.Lfm2MoeConfig(
+            **NO_HEAD_DIM,
+            layer_types=["conv", "full_attention", "conv", "full_attention"],
+            num_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+            num_dense_layers=1,
+        )
+    ),
+    "dots1": lambda: hf.Dots1ForCausalLM(hf.Dots1Config(**SIZES, **{**DEEPSEEK_MOE, "n_group": 1})),
+    "jetmoe": lambda: hf.JetMoeForCausalLM(
+        hf.JetMoeConfig(
+            vocab_size=VOCAB,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_key_value_heads=2,
+            kv_channels=8,
+            intermediate_size=48,
+            max_position_embeddings=CONTEXT,
+            num_local_experts=4,
+            num_experts_per_tok=2,
+            initializer_range=0.25,
         )
     ),
     "flex-olmo": lambda: hf.FlexOlmoForCausalLM(hf.FlexOlmoConfig(**NO_HEAD_DIM, num_experts=8, num_experts_per_tok=2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,16 @@ from pytest_speedbench.errors import EngineError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_CHOICES = ("top_k_index", "router_indices", "selected_experts")
+"""What the experts' argument is called that says which of them were chosen."""
+_COUNTS = ("num_experts", "total_experts", "num_local_experts")
+
 
 def routed_experts(model: Any, prompt_ids: Sequence[int], output_ids: Sequence[int]) -> NDArray[np.uint16]:
     """Expert ids of prompt and output, teacher-forced in one forward pass.
 
-    The choice is read from the routers themselves, not recomputed from their logits, so that whatever they add to the
-    logits before choosing counts.
+    The choice is read from what the experts of every layer are given, not from the routers, whose names and answers
+    differ from family to family, nor recomputed from their logits, to which some add something before choosing.
 
     Args:
         model: a transformers causal language model in evaluation mode.
@@ -31,21 +36,29 @@ def routed_experts(model: Any, prompt_ids: Sequence[int], output_ids: Sequence[i
         is missing because it was generated but never read; engines leave it out too.
 
     Raises:
-        EngineError: the model has no routers, or routers that do not return their choice.
+        EngineError: the model has no experts, or layers whose experts are not told which of them were chosen.
     """
     ids = torch.tensor([[*prompt_ids, *output_ids[:-1]]], device=model.device)
-    with _recorded(model) as recorded, torch.inference_mode():
+    layers = _mixture_layers(model)
+    with _recorded(layers) as recorded, torch.inference_mode():
         model(ids, use_cache=False)
-    return np.stack(recorded, axis=1)
+    chosen = [choice for layer in layers for choice in recorded[layer]]
+    shapes = {choice.shape for choice in chosen}
+    if any(len(recorded[layer]) != 1 for layer in layers) or len(shapes) != 1 or len(chosen[0]) != ids.shape[1]:
+        raise _not_known(model, "a forward pass does not give every token to the experts of every layer once")
+    return np.stack(chosen, axis=1)
 
 
 def expert_count(model: Any) -> int:
     """E, the experts in every mixture layer.
 
     Raises:
-        EngineError: the model has no routers, or layers of different sizes.
+        EngineError: the model has no experts, or layers of different sizes, or ones that do not say how many they are.
     """
-    counts = {int(router.num_experts) for router in _routers(model)}
+    stated = [_count(layer) for layer in _mixture_layers(model)]
+    counts = {count for count in stated if count is not None}
+    if None in stated:
+        raise _not_known(model, "its experts do not say how many they are")
     if len(counts) != 1:
         raise EngineError(
             f"The mixture layers of {type(model).__name__} have {', '.join(map(str, sorted(counts)))} experts.",
@@ -54,31 +67,67 @@ def expert_count(model: Any) -> int:
     return counts.pop()
 
 
-def _routers(model: Any) -> list[Any]:
-    routers = [module for module in model.modules() if type(module).__name__.lower().endswith("topkrouter")]
-    if not routers:
+def _count(layer: Any) -> int | None:
+    name = next((name for name in _COUNTS if hasattr(layer, name)), None)
+    return None if name is None else int(getattr(layer, name))
+
+
+def _mixture_layers(model: Any) -> list[Any]:
+    """The experts of every mixture layer, in the order of the layers; all of them are told which were chosen."""
+    found = [
+        module
+        for path, module in model.named_modules()
+        if path.rpartition(".")[2] == "experts" or _named_experts(module)
+    ]
+    if not found:
+        router = next((type(module).__name__ for module in model.modules() if _named_router(module)), None)
+        if router is not None:
+            raise _not_known(
+                model, f"{router} does not return which experts it chose, nor is a module named after them"
+            )
         raise EngineError(
             f"{type(model).__name__} has no routers, so no token is routed anywhere.",
             "Measure the routing of a mixture-of-experts model.",
         )
-    return routers
+    for module in found:
+        if _choice_argument(module) is None:
+            raise _not_known(model, f"{type(module).__name__} is not told which experts were chosen")
+    return found
+
+
+def _named_experts(module: Any) -> bool:
+    name = type(module).__name__
+    return name.endswith("Experts") and "Shared" not in name
+
+
+def _named_router(module: Any) -> bool:
+    return type(module).__name__.lower().endswith(("router", "moe", "moeblock"))
+
+
+def _choice_argument(module: Any) -> tuple[int, str] | None:
+    """Place and name of the argument that says which experts were chosen."""
+    names = list(inspect.signature(module.forward).parameters)
+    return next(((names.index(name), name) for name in _CHOICES if name in names), None)
+
+
+def _not_known(model: Any, reason: str) -> EngineError:
+    return EngineError(
+        f"The routing of {type(model).__name__} is not known: {reason}.",
+        "Read the routing from an engine that reports it, or use a model of another architecture.",
+    )
 
 
 @contextmanager
-def _recorded(model: Any) -> Iterator[list[NDArray[np.uint16]]]:
-    """Collect every router's choice, in the order of the layers, for as long as this lasts."""
-    recorded: list[NDArray[np.uint16]] = []
+def _recorded(layers: Sequence[Any]) -> Iterator[dict[Any, list[NDArray[np.uint16]]]]:
+    """Collect what the experts of every layer are given, for as long as this lasts."""
+    recorded: dict[Any, list[NDArray[np.uint16]]] = {layer: [] for layer in layers}
 
-    def record(router: Any, _: Any, out: Any) -> None:
-        # transformers' routers return logits, weights and the experts; one that leaves the choice to others, less.
-        if not (isinstance(out, tuple) and len(out) == 3 and not out[2].is_floating_point()):
-            raise EngineError(
-                f"{type(router).__name__} does not return which experts it chose.",
-                "Read the routing from an engine that reports it, or use a model of another architecture.",
-            )
-        recorded.append(out[2].cpu().numpy().astype(np.uint16))
+    def record(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        place, name = _choice_argument(layer) or (0, "")
+        choice = kwargs[name] if name in kwargs else args[place]
+        recorded[layer].append(choice.reshape(-1, choice.shape[-1]).cpu().numpy().astype(np.uint16))
 
-    handles = [router.register_forward_hook(record) for router in _routers(model)]
+    handles = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in layers]
     try:
         yield recorded
     finally:
