@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from pytest_speedbench.printable import printable
+
 
 class SpeedbenchError(Exception):
     """A mistake or a missing thing that the user can mend.
@@ -14,13 +16,13 @@ class SpeedbenchError(Exception):
         remedy: one sentence: how to mend it.
 
     The pytest layer shows it without a traceback, as a usage error when it is known before any engine starts
-    and as a plain test failure afterwards.
+    and as a plain test failure afterwards. Both sentences may hold text from outside: they are made printable.
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
+        self.problem = printable(problem)
+        self.remedy = printable(remedy)
+        super().__init__(self.problem, self.remedy)
 
     def __str__(self) -> str:
         return f"{self.problem} {self.remedy}"
@@ -45,7 +47,7 @@ class EngineError(SpeedbenchError):
 
     def __init__(self, problem: str, remedy: str, output: str = "") -> None:
         super().__init__(problem, remedy)
-        self.output = output
+        self.output = printable(output)
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -67,9 +69,15 @@ class OutputsError(SpeedbenchError):
 class SpeedbenchWarning(UserWarning):
     """Something that a user must know of a measurement, and that does not stop it."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
+
 
 class VerdictError(AssertionError):
     """A measurement that did not pass its check: a finding, not a mistake, and shown without a traceback."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 class RegressionError(VerdictError):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_speedbench.baselines import list_baselines
+from pytest_speedbench.printable import printable, printable_in_colour
 from pytest_speedbench.report.entries import (
     BaselineEntry,
     Entry,
@@ -43,7 +44,7 @@ def write_summary(
         elif isinstance(entry, SpeedEntry):
             lines = [*speed_lines(entry), ""]
         for line in lines:
-            reporter.write_line(line)
+            reporter.write_line(printable_in_colour(line) if colour else printable(line))
     _write_baselines(reporter, config, [e for e in entries if isinstance(e, BaselineEntry)], baseline_dir)
 
 
@@ -63,13 +64,13 @@ def _write_baselines(
     reporter: TerminalReporter, config: pytest.Config, entries: list[BaselineEntry], folder: Path
 ) -> None:
     for path, note in sorted({(entry.path, entry.note) for entry in entries if entry.action == "written"}):
-        reporter.write_line(f"baseline written: {path}" + (f" ({note})" if note else ""), green=True)
+        reporter.write_line(printable(f"baseline written: {path}" + (f" ({note})" if note else "")), green=True)
     used = {(config.rootpath / entry.path).resolve() for entry in entries}
     unused = [path for path in list_baselines(config.rootpath / folder) if path.resolve() not in used]
     if unused and not _narrowed(config):
         reporter.write_line("baselines that no test of this session used:", yellow=True)
         for file in unused:
-            reporter.write_line(f"  {file.relative_to(config.rootpath / folder)}")
+            reporter.write_line(printable(f"  {file.relative_to(config.rootpath / folder)}"))
 
 
 def _narrowed(config: pytest.Config) -> bool:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.cli.common import add_measurement_options, asked, settings_of, terminal_width, to_stderr
+from pytest_speedbench.cli.common import add_measurement_options, asked, say, settings_of, terminal_width, to_stderr
 from pytest_speedbench.errors import ConfigError
 from pytest_speedbench.options import OPTIONS
 
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     lines = calibration_lines(new, width=terminal_width(), colour=sys.stdout.isatty())
     lines += ["", f"baseline written: {path}", *([replaced_line(old, new)] if old is not None else [])]
     for line in lines:
-        print(line)  # noqa: T201
+        say(line)
     return 0
 
 

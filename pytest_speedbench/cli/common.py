@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_speedbench.errors import ConfigError
 from pytest_speedbench.options import OPTIONS, Option
+from pytest_speedbench.printable import printable, printable_in_colour
 
 if TYPE_CHECKING:
     from pytest_speedbench.settings import Settings
@@ -135,8 +136,14 @@ def check_writable(file: Path | None) -> None:
 
 def to_stderr(text: str) -> None:
     """Write to stderr at once: progress and notes, so that stdout holds the result only."""
-    sys.stderr.write(text)
+    sys.stderr.write(printable(text))
     sys.stderr.flush()
+
+
+def say(*lines: str) -> None:
+    """Write lines of the result, which may be coloured."""
+    for line in lines:
+        print(printable_in_colour(line))  # noqa: T201
 
 
 def terminal_width(*, default: int = 120) -> int:

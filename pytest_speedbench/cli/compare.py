@@ -11,6 +11,7 @@ from pytest_speedbench.cli.common import (
     add_gate_options,
     add_measurement_options,
     asked,
+    say,
     settings_of,
     terminal_width,
     to_stderr,
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         speed = _speed(to_measure[0], to_measure[1], policy)
         failed = failed or speed.failed
         for line in ("", *_speed_lines(arguments.candidate, speed)):
-            print(line)  # noqa: T201
+            say(line)
     return EXIT_FAILED if failed else 0
 
 
@@ -115,9 +116,9 @@ def print_judged(
     width, colour = terminal_width(default=160), sys.stdout.isatty()
     for side in (reference, candidate):
         for line in (*side_lines(side, width=width, colour=colour), ""):
-            print(line)  # noqa: T201
+            say(line)
     for line in verdict_lines(name, result, message, width=width, colour=colour):
-        print(line)  # noqa: T201
+        say(line)
     return result.failed
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.cli.common import add_json_option, check_writable, terminal_width
+from pytest_speedbench.cli.common import add_json_option, check_writable, say, terminal_width
 from pytest_speedbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         arguments.json.write_bytes(curation_json(result))
     for line in curation_lines(result, width=terminal_width(), colour=sys.stdout.isatty()):
-        print(line)  # noqa: T201
+        say(line)
     return 0
 
 

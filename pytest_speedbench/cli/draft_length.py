@@ -11,6 +11,7 @@ from pytest_speedbench.cli.common import (
     add_measurement_options,
     asked,
     check_writable,
+    say,
     settings_of,
     terminal_width,
     to_stderr,
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
             on_round=on_round,
         )
     for line in draft_length_lines(result, width=terminal_width(), colour=sys.stdout.isatty()):
-        print(line)  # noqa: T201
+        say(line)
     if arguments.json is not None:
         arguments.json.write_bytes(draft_length_json(result))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pytest_speedbench.cli.common import add_json_option, check_writable, settings_of, terminal_width
+from pytest_speedbench.cli.common import add_json_option, check_writable, say, settings_of, terminal_width
 from pytest_speedbench.options import OPTIONS
 
 DEFAULT_DROP = 0.05
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"Nothing can be planned from {arguments.baseline}: {error}.", "Record a baseline whose outputs are longer."
         ) from None
     for line in power_lines(planned, width=terminal_width(), colour=sys.stdout.isatty()):
-        print(line)  # noqa: T201
+        say(line)
     if arguments.json is not None:
         arguments.json.write_bytes(power_json(planned))
     return 0

@@ -12,6 +12,7 @@ from pytest_speedbench.cli.common import (
     add_gate_options,
     add_measurement_options,
     asked,
+    say,
     settings_of,
     terminal_width,
     to_stderr,
@@ -123,7 +124,7 @@ def _replayed(pair: Pair, settings: Settings, lengths: tuple[int, ...]) -> Run:
     drawn = expected_lines(runs[own], expected, width=width, colour=colour) if expected else []
     for lines in (shown, drawn):
         for line in (*lines, "") if lines else ():
-            print(line)  # noqa: T201
+            say(line)
     return runs[own]
 
 
@@ -159,7 +160,7 @@ def _confirm(prompts: int, settings: Settings, replayed_run: Run, policy: GatePo
     if part.sampling.greedy:
         _print_differences(by, part, same, decoded)
     else:
-        print(by, f"{len(ids)} prompts, sampled anew")  # noqa: T201
+        say(f"{by} {len(ids)} prompts, sampled anew")
     return print_judged(same, decoded, decoded.pair.name, policy)
 
 
@@ -169,11 +170,9 @@ def _print_differences(by: str, part: Settings, same: Run, decoded: Run) -> None
     found, limit = _differences(part, same, decoded)
     prompts = len(decoded.conversations)
     outputs = prompts - sum(difference.position is not None for difference in found)
-    print(  # noqa: T201
-        f"{by} of {prompts} prompts {outputs} have the stored output and {prompts - len(found)} the replayed counts"
-    )
+    say(f"{by} of {prompts} prompts {outputs} have the stored output and {prompts - len(found)} the replayed counts")
     for line in difference_lines(found, limit):
-        print(line)  # noqa: T201
+        say(line)
 
 
 def _differences(part: Settings, same: Run, decoded: Run) -> tuple[list[ReplayDifference], float | None]:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.cli.common import add_measurement_options, to_stderr
+from pytest_speedbench.cli.common import add_measurement_options, say, to_stderr
 from pytest_speedbench.cli.gating import is_file, settings_of_pair
 from pytest_speedbench.errors import ConfigError, OutputsError
 from pytest_speedbench.options import OPTIONS
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     started_s = time.perf_counter()
     _record(path, outputs, settings.pair, arguments)
     states = open_states(states_beside(path), record_command="")
-    print(  # noqa: T201
+    say(
         f"{states.folder}: {states.total_bytes / 1e6:.1f} MB in {states.head.dtype}, {states.head.token_bytes:,} bytes "
         f"for each of {states.tokens:,} tokens, recorded in {time.perf_counter() - started_s:.1f} s"
     )

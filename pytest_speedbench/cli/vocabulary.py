@@ -13,6 +13,7 @@ from pytest_speedbench.cli.common import (
     add_measurement_options,
     asked,
     check_writable,
+    say,
     settings_of,
     terminal_width,
     to_stderr,
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = sweep_vocabulary(measure, pair, arguments.sizes, counts, folder, policy)
     result = replace(result, notes=(*leaks, *result.notes))
     for line in vocabulary_lines(result, width=terminal_width(), colour=sys.stdout.isatty()):
-        print(line)  # noqa: T201
+        say(line)
     if arguments.json is not None:
         arguments.json.write_bytes(vocabulary_json(result))
     return 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from rich.table import Table
 
 from pytest_speedbench.curation import Curation
 from pytest_speedbench.curation.curate import RANDOM_DRAWS, Similarity
 from pytest_speedbench.gate import OVERALL
-from pytest_speedbench.report.terminal import figure_table, number, render
+from pytest_speedbench.report.terminal import FigureTable, figure_table, number, render
 
 JSON_SCHEMA = "speedbench-curation/1"
 
@@ -47,7 +46,7 @@ def curation_json(curation: Curation) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
 
 
-def _table(curation: Curation) -> Table:
+def _table(curation: Curation) -> FigureTable:
     table = figure_table("", "candidates", "selected", "all", "random", "lowest", "selection")
     for category in curation.categories:
         table.add_row(

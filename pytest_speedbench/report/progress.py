@@ -10,6 +10,7 @@ from typing import IO, cast
 
 from pytest_speedbench.acceptance import AcceptanceRecord, pool
 from pytest_speedbench.measure.driver import Progress
+from pytest_speedbench.printable import printable
 
 Write = Callable[[str], object]
 """Puts text on the terminal or into the log, at once."""
@@ -53,10 +54,10 @@ def progress_bar(write: Write, title: str, total: int) -> Generator[Callable[[Pr
 
     running = RunningAcceptance()
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[figure]}"),
+        TextColumn("{task.fields[figure]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -65,7 +66,7 @@ def progress_bar(write: Write, title: str, total: int) -> Generator[Callable[[Pr
     # Drawn by whoever reports, not by a thread of its own: writing switches output capture off for that moment.
     console = Console(file=cast("IO[str]", _Stream(write)), force_terminal=True)
     with Bar(*columns, console=console, transient=True, auto_refresh=False) as bar:
-        task = bar.add_task(title, total=total, figure="")
+        task = bar.add_task(printable(title), total=total, figure="")
 
         def report(progress: Progress) -> None:
             nonlocal last_at
@@ -91,6 +92,6 @@ def progress_log(write: Write, title: str) -> Generator[Callable[[Progress], Non
         if now - last_at >= LOG_INTERVAL_S:
             last_at = now
             parts = [f"{progress.done}/{progress.total} prompts", figure, f"{now - started_at:.0f} s"]
-            write(f"{title}: {', '.join(part for part in parts if part)}\n")
+            write(printable(f"{title}: {', '.join(part for part in parts if part)}\n"))
 
     yield report

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from rich.table import Table
 
 from pytest_speedbench.acceptance import AcceptanceSource
-from pytest_speedbench.report.terminal import ABSENT, figure_table, number, render
+from pytest_speedbench.report.terminal import ABSENT, FigureTable, figure_table, number, render
 from pytest_speedbench.sweeps.draft_length import AtConcurrency, DraftLengthSweep, RoundDone, Row
 from pytest_speedbench.sweeps.speed import Interval
 
@@ -103,7 +102,7 @@ def _span(row: Row) -> str:
     return f"{min(known):.3f} … {max(known):.3f}{missing}"
 
 
-def _speeds(at: AtConcurrency) -> Table:
+def _speeds(at: AtConcurrency) -> FigureTable:
     table = figure_table("K", "Output TPS", "interval", "speed-up", "interval", "User TPS", names="right")
     for row in at.rows:
         speedup = row.speedup
@@ -119,7 +118,7 @@ def _speeds(at: AtConcurrency) -> Table:
     return table
 
 
-def _acceptance(at: AtConcurrency) -> Table:
+def _acceptance(at: AtConcurrency) -> FigureTable:
     figures = {row.draft_length: row.acceptance for row in at.rows if row.acceptance}
     rates = (f"AR@{k}" for k in range(1, max(figures) + 1))
     table = figure_table("K", "AL macro", "AL pooled", "tok/step", *rates, names="right")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from pytest_speedbench.gate import OVERALL
+from pytest_speedbench.printable import printable
 from pytest_speedbench.report.entries import FigureRow, GateChange, GateEntry, GateRow, LosslessEntry, MeasurementEntry
 
 ABSENT = "–"
@@ -41,8 +43,8 @@ def render(table: Table, *, width: int, colour: bool) -> str:
 def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> list[str]:
     """What was measured, its acceptance by category, its speed."""
     lines = [
-        f"{entry.pair}: {entry.drafter}",
-        f"  {entry.engine} on {entry.device}; {entry.split}; {entry.load}",
+        printable(f"{entry.pair}: {entry.drafter}"),
+        printable(f"  {entry.engine} on {entry.device}; {entry.split}; {entry.load}"),
     ]
     if entry.source is None:
         lines.append("  no acceptance: nothing was drafted or the engine reports none")
@@ -52,7 +54,7 @@ def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> l
         elif entry.source != "engine":
             lines.append(f"  acceptance from {entry.source}, not from the engine's own per-request record")
         lines.append(render(_figures(entry), width=width, colour=colour))
-    return [*lines, f"  {speed_line(entry)}", *(f"  note: {note}" for note in entry.notes)]
+    return [*lines, f"  {speed_line(entry)}", *(printable(f"  note: {note}") for note in entry.notes)]
 
 
 def speed_line(entry: MeasurementEntry) -> str:
@@ -84,7 +86,8 @@ def gate_lines(entry: GateEntry, *, width: int, colour: bool) -> list[str]:
         title += f", {entry.basis}: weaker than prompt by prompt"
     if entry.mode != "detect":
         title += f", policy {entry.mode}"
-    return [title, render(table, width=width, colour=colour), *(f"  note: {note}" for note in entry.notes)]
+    notes = [printable(f"  note: {note}") for note in entry.notes]
+    return [printable(title), render(table, width=width, colour=colour), *notes]
 
 
 def lossless_line(entry: LosslessEntry) -> str:
@@ -96,7 +99,7 @@ def lossless_line(entry: LosslessEntry) -> str:
     return f"{entry.pair}: all {entry.conversations} greedy outputs equal the target's own"
 
 
-def _figures(entry: MeasurementEntry) -> Table:
+def _figures(entry: MeasurementEntry) -> FigureTable:
     rates = len(entry.overall.rates)
     table = figure_table(
         "",
@@ -115,11 +118,19 @@ def _figures(entry: MeasurementEntry) -> Table:
     return table
 
 
-def figure_table(*columns: str, names: Literal["left", "right"] = "left") -> Table:
+class FigureTable(Table):
+    """A table whose cells are shown as they are: no markup is read in the names that come from a split."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """As rich does it, with texts taken literally."""
+        super().add_row(*(Text(printable(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
+def figure_table(*columns: str, names: Literal["left", "right"] = "left") -> FigureTable:
     """A table of figures: the first column holds the rows' names, set to ``names``, the others numbers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, 1))
+    table = FigureTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, 1))
     for index, column in enumerate(columns):
-        table.add_column(column, justify=names if index == 0 else "right", no_wrap=index == 0)
+        table.add_column(Text(printable(column)), justify=names if index == 0 else "right", no_wrap=index == 0)
     return table
 
 
@@ -151,7 +162,7 @@ def _gate_cells(row: GateRow) -> Iterable[str]:
     )
 
 
-def _rate_cells(change: GateChange) -> Iterable[str]:
+def _rate_cells(change: GateChange) -> Iterable[str | Text]:
     rate = (number(change.baseline, 3), number(change.candidate, 3))
     row = (f"  {change.metric.upper()}", "", *rate, *_change_cells(change), "", "", _tolerance(change))
     return (*row, _styled(change.verdict, change.verdict))
@@ -170,7 +181,7 @@ def _tolerance(change: GateChange) -> str:
     return f"{change.tolerance:.1%}" + (f" ±{change.near_ties:.1%}" if shown else "")
 
 
-def _verdict(row: GateRow) -> str:
+def _verdict(row: GateRow) -> Text:
     text = row.verdict
     if row.reason:
         text += f": {row.reason}"
@@ -181,9 +192,8 @@ def _verdict(row: GateRow) -> str:
     return _styled(row.verdict, text)
 
 
-def _styled(verdict: str, text: str) -> str:
-    style = _VERDICT_STYLES.get(verdict)
-    return f"[{style}]{text}[/]" if style else text
+def _styled(verdict: str, text: str) -> Text:
+    return Text(printable(text), style=_VERDICT_STYLES.get(verdict, ""))
 
 
 def number(value: float | None, digits: int) -> str:

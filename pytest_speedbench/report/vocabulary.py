@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from rich.table import Table
+from rich.text import Text
 
 from pytest_speedbench.gate.figures import AL_MACRO
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures
 from pytest_speedbench.report.measurement import describe_drafter, describe_load, describe_split
-from pytest_speedbench.report.terminal import ABSENT, figure_table, render, share
+from pytest_speedbench.report.terminal import ABSENT, FigureTable, figure_table, render, share
 from pytest_speedbench.sweeps.vocabulary import SizeCell, SizeRow, Standing, VocabularySweep
 
 JSON_SCHEMA = "speedbench-vocabulary/1"
@@ -125,23 +125,23 @@ def _counts(conversations: Any) -> dict[str, Any]:
     return {"al_macro": figures.al_macro, "al_pooled": figures.al_pooled, "histogram": figures.histogram}
 
 
-def _changes(sweep: VocabularySweep) -> Table:
+def _changes(sweep: VocabularySweep) -> FigureTable:
     table = figure_table("", "full", *map(str, sweep.sizes), "shown down to", "none found down to")
     for row in _sections(sweep, table):
-        cells = [f"[{_STYLES.get(cell.standing, 'default')}]{_change(cell)}[/]" for cell in row.cells]
+        cells = [Text(_change(cell), style=_STYLES.get(cell.standing, "")) for cell in row.cells]
         full = ABSENT if row.full_al is None else f"{row.full_al:.3f}"
         table.add_row(row.name, full, *cells, _size(row.smallest_shown), _size(row.smallest_not_found))
     return table
 
 
-def _outside(sweep: VocabularySweep) -> Table:
+def _outside(sweep: VocabularySweep) -> FigureTable:
     table = figure_table("", *map(str, sweep.sizes))
     for row in _sections(sweep, table):
         table.add_row(row.name, *(share(cell.outside_share) for cell in row.cells))
     return table
 
 
-def _sections(sweep: VocabularySweep, table: Table) -> Iterator[SizeRow]:
+def _sections(sweep: VocabularySweep, table: FigureTable) -> Iterator[SizeRow]:
     for row in sweep.all_rows:
         if row is sweep.overall:
             table.add_section()
