@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pytest_speedbench.errors import SplitError, closest
+from pytest_speedbench.splits.unaskable import unaskable_names
 
 Row = Mapping[str, object]
 """A row as a file has it: a value, or its undecoded JSON (``msgspec.Raw``), for each column."""
 
-TEXT_COLUMNS = ("turns", "messages", "prompt", "text")
+TEXT_COLUMNS = ("turns", "messages", "conversations", "prompt", "text")
+MESSAGE_COLUMNS = ("messages", "conversations")
 LABEL_COLUMNS = ("question_id", "category", "sub_category", "source", "src_id", "difficulty", "system")
 COLUMNS = (*LABEL_COLUMNS, *TEXT_COLUMNS)
 """The columns with a meaning. SPEED-Bench's ``multiturn`` has none: the turns say it."""
@@ -44,17 +46,24 @@ class Form:
         text: our name of the column with the text, or ``turn_1`` for numbered ones.
         text_columns: what the file calls it; several for numbered ones.
         mapped: whether the user named that column.
+        unaskable: what the file calls the columns that must have no value, because no prompt of text could hold it.
     """
 
     theirs: Mapping[str, str]
     text: str
     text_columns: tuple[str, ...]
     mapped: bool
+    unaskable: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The file's columns that are read."""
-        return tuple(dict.fromkeys((*self.theirs.values(), *self.text_columns)))
+        return tuple(dict.fromkeys((*self.theirs.values(), *self.text_columns, *self.unaskable)))
+
+    @property
+    def holds_messages(self) -> bool:
+        """Whether the column with the text has conversations of several roles."""
+        return self.text in MESSAGE_COLUMNS
 
     @property
     def kind(self) -> tuple[str, bool, bool]:
@@ -116,16 +125,21 @@ def form_of(names: Sequence[str], columns: Mapping[str, str], place: Place) -> F
             f'Say in which: columns = {{ {found[0]} = "{columns.get(found[0], found[0])}" }}.',
         )
     text = found[0]
-    return Form(labels, text, numbered or (columns.get(text, text),), mapped=bool(mapped))
+    form = Form(labels, text, numbered or (columns.get(text, text),), mapped=bool(mapped))
+    return replace(form, unaskable=unaskable_names(name for name in names if name not in form.names))
 
 
 def there_are(names: Iterable[str]) -> str:
     """``It has: a, b, c.``, cut where it gets long."""
-    known = [name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "…" for name in names]
-    if not known:
-        return "It has no columns."
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"It has: {', '.join(repr(name) if _odd(name) else name for name in known[:_SHOWN])}{more}."
+    known = tuple(names)
+    return f"It has: {shown_names(known)}." if known else "It has no columns."
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """``a, b, c``, cut where it gets long."""
+    known = [name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "…" for name in names[:_SHOWN]]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(repr(name) if _odd(name) else name for name in known)}{more}"
 
 
 def repeated(names: Iterable[str]) -> str | None:

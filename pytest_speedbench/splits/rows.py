@@ -13,6 +13,8 @@ from pytest_speedbench.errors import SplitError
 from pytest_speedbench.splits.forms import Form, Place, Row, check_mapping, form_of
 from pytest_speedbench.splits.schema import Prompt
 from pytest_speedbench.splits.texts import compact
+from pytest_speedbench.splits.unaskable import check_askable
+from pytest_speedbench.splits.unread import Unread
 from pytest_speedbench.splits.values import Conversation, conversation_of, label_of, name_of
 
 ONLY_CATEGORY = "all"
@@ -83,6 +85,7 @@ class Rows:
         self._text_bytes = 0
         self._placeholders: list[tuple[str, str]] = []
         self._replies = 0
+        self._unread = Unread()
 
     def form(self, names: tuple[str, ...], place: Place) -> Form:
         """Our columns among these of a file or row, which must be of the same kind as those before.
@@ -95,6 +98,7 @@ class Rows:
             if self._first_form is None:
                 self._first_form = form, place
             self._check_same_kind(form, place, *self._first_form)
+            self._unread.add(names, form)
             self._form, self._names = form, names
         return self._form
 
@@ -114,6 +118,7 @@ class Rows:
         if len(self._places) >= MAX_ROWS:
             raise SplitError(f"{self._where} has more than {MAX_ROWS:,} rows.", "Select those that are to be asked.")
         form = self.form(tuple(row), place)
+        check_askable(row, form.unaskable, place)
         conversation = conversation_of(row, form, place)
         self._replies += conversation.replies
         self._check_size(conversation, place)
@@ -218,6 +223,7 @@ class Rows:
             notes.append(f"There is no column category: every prompt is in the category {ONLY_CATEGORY!r}.")
         if form and "question_id" not in form.theirs:
             notes.append("There is no column question_id: ids are hashes of the text.")
+        notes.extend(self._unread.notes())
         return notes
 
 

@@ -12,9 +12,12 @@ import msgspec
 from pytest_speedbench.errors import SplitError
 from pytest_speedbench.splits.forms import NUMBERED_TURNS, Form, Place, Row
 from pytest_speedbench.splits.speed_bench import PLACEHOLDER
+from pytest_speedbench.splits.unaskable import check_askable, unaskable_names
 
 _NAMES: dict[str, Any] = {"question_id": str | int | float, "category": str, "sub_category": str | None}
 
+_SENDERS = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant", "bard": "assistant"}
+"""The roles of ShareGPT's rows; others are called as ours."""
 _MAX_NAME = 200
 _CONTROLS = {"Cc", "Zl", "Zp"}
 
@@ -85,7 +88,7 @@ def conversation_of(row: Row, form: Form, place: Place) -> Conversation:
     system = ""
     if "system" in form.theirs:
         system = _typed(row[form.theirs["system"]], str | None, form.theirs["system"], place) or ""
-    if form.text == "messages":
+    if form.holds_messages:
         conversation = _from_messages(row, form, place, system)
     else:
         conversation = Conversation(tuple(_turns(row, form, place)), system)
@@ -109,8 +112,11 @@ def _from_messages(row: Row, form: Form, place: Place, system: str) -> Conversat
     name = form.text_columns[0]
     turns: list[str] = []
     replies = 0
-    for position, message in enumerate(_typed(row[name], list[_Message], name, place)):
+    written: list[dict[str, Any]] = _typed(row[name], list[dict[str, Any]], name, place)
+    messages: list[_Message] = _typed([_in_our_words(message) for message in written], list[_Message], name, place)
+    for position, message in enumerate(messages):
         where = f"{place}: {name}[{position}]"
+        check_askable(written[position], unaskable_names(written[position]), where)
         if message.role == "assistant":
             replies += 1
         elif message.role == "user":
@@ -128,6 +134,14 @@ def _from_messages(row: Row, form: Form, place: Place, system: str) -> Conversat
                 "Only messages of system, user and assistant can be asked; leave tools out.",
             )
     return Conversation(tuple(turns), system, replies)
+
+
+def _in_our_words(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as role and content, also of ShareGPT's kind, which says from and value."""
+    sender = message.get("from")
+    if message.get("role") is not None or not isinstance(sender, str):
+        return message
+    return {"role": _SENDERS.get(sender.casefold(), sender), "content": message.get("value")}
 
 
 def _content(message: _Message, where: str) -> str:

@@ -125,6 +125,6 @@ def _row(header: list[str], cells: list[str], form: Form, place: Place) -> dict[
 
 
 def _is_json(form: Form, row: dict[str, object]) -> bool:
-    if form.text == "messages" or (form.text == "turns" and not form.mapped):
+    if form.holds_messages or (form.text == "turns" and not form.mapped):
         return True
     return form.text in {"turns", "prompt"} and str(row[form.text_columns[0]]).startswith('["')

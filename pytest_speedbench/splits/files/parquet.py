@@ -9,6 +9,7 @@ from pytest_speedbench.errors import SplitError
 from pytest_speedbench.splits.files.opened import OpenedFile
 from pytest_speedbench.splits.forms import Form, Place, Row
 from pytest_speedbench.splits.rows import MAX_ROWS, Rows
+from pytest_speedbench.splits.unaskable import unaskable
 
 MAX_UNPACKED_BYTES = 16 * 2**30
 """Of a file, its columns without a meaning included; of the text far less is kept."""
@@ -85,6 +86,8 @@ def _check_types(schema: Any, form: Form, where: str, arrow: Any) -> None:
             raise SplitError(f"{where}: the column {name!r} is there twice.", "Which one counts? Rename the other.")
         kind = schema.field(name).type
         if not _is_readable(kind, arrow):
+            if name in form.unaskable:
+                raise unaskable(name, where)
             raise SplitError(
                 f"{where}: the column {name} has the type {str(kind)[:_SHOWN_CHARACTERS]}.", "Write it as text."
             )

@@ -211,3 +211,30 @@ def test_memory_is_that_of_the_text(tmp_path: Path, name: str) -> None:
     assert text == 320 * 65_536
     assert peak < 1.4 * text
     assert arrow.total_allocated_bytes() - arrow_before < 2**20
+
+
+def test_a_column_of_images_is_refused_in_every_format(tmp_path: Path) -> None:
+    entry = {"question_id": "a", "category": "c", "turns": ["What is it?"]}
+    pictures = {
+        "bytes.parquet": b"\x89PNG",
+        "record.parquet": {"bytes": b"\x89PNG", "path": None},
+        "path.parquet": "a.png",
+    }
+    for name, picture in pictures.items():
+        parquet.write_table(arrow.Table.from_pylist([{**entry, "image": picture}]), tmp_path / name)
+        with pytest.raises(SplitError, match=f"{name}.*: image has a value, and images"):
+            read_files([tmp_path / name])
+    parquet.write_table(arrow.Table.from_pylist([{**entry, "image": None}]), tmp_path / "none.parquet")
+    assert read_files([tmp_path / "none.parquet"]).notes == ()
+    (tmp_path / "own.csv").write_text("question_id,category,prompt,image\na,c,x,\nb,c,y,b.png\n")
+    with pytest.raises(SplitError, match=r"own.csv, line 3: image has a value, and images"):
+        read_files([tmp_path / "own.csv"])
+
+
+def test_sharegpts_rows_in_every_format(tmp_path: Path) -> None:
+    said = [{"from": "human", "value": "x"}, {"from": "gpt", "value": "no"}, {"from": "human", "value": "y"}]
+    parquet.write_table(arrow.Table.from_pylist([{"conversations": said}]), tmp_path / "own.parquet")
+    (tmp_path / "own.csv").write_text('conversations\n"' + json.dumps(said).replace('"', '""') + '"\n')
+    (tmp_path / "own.json").write_text(json.dumps([{"conversations": said}]))
+    for name in ("own.parquet", "own.csv", "own.json"):
+        assert read_files([tmp_path / name]).prompts[0].turns == ("x", "y"), name

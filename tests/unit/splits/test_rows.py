@@ -42,7 +42,7 @@ def test_speed_benchs_columns(tmp_path: Path) -> None:
     full = row("x", sub_category="s", source="set", src_id="7", difficulty="hard", multiturn=True, extra={"deep": [1]})
     reading = read(tmp_path, full)
     assert reading.prompts == (Prompt("x", "math", "s", ("1 + 1?",), "set", "7", "hard"),)
-    assert reading.notes == ()
+    assert reading.notes == ("Columns that are not read: extra.",)
 
 
 def test_mt_benchs_and_spec_benchs_rows(tmp_path: Path) -> None:
@@ -98,6 +98,65 @@ def test_conversations(tmp_path: Path) -> None:
 )
 def test_messages_that_cannot_be_asked(tmp_path: Path, messages: list[tuple[str, object]], message: str) -> None:
     assert message in refused(tmp_path, conversation(*messages))
+
+
+def test_columns_that_are_not_read_are_named_once(tmp_path: Path) -> None:
+    reading = read(tmp_path, row("a", reference="x"), row("b", reference="y", output_tokens=100), row("c", multiturn=1))
+    assert reading.notes == (
+        "Columns that are not read: reference, output_tokens. The output limit is one for all prompts.",
+    )
+    many = read(tmp_path, row("a", **{f"column_{number}": 1 for number in range(30)}))
+    assert many.notes[0].endswith("column_18, column_19 and 10 more.")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("image_files", ["https://example.invalid/a.jpg"], "image_files has a value, and images, video and sound"),
+        ("image", "a.jpg", "image has a value, and images"),
+        ("videos", [{"url": "a.mp4"}], "videos has a value, and images"),
+        ("audio_url", "a.wav", "audio_url has a value, and images"),
+        ("tools", [{"type": "function", "function": {"name": "weather"}}], "tools has a value, and tools"),
+        ("tools", '[{"type": "function"}]', "tools has a value, and tools"),
+        ("functions", [{"name": "weather"}], "functions has a value, and tools"),
+        ("documents", [{"title": "a", "text": "b"}], "documents has a value, and documents"),
+    ],
+)
+def test_what_no_prompt_of_text_can_hold_is_refused_by_row(
+    tmp_path: Path, column: str, value: object, words: str
+) -> None:
+    assert f"own.jsonl, line 2: {words}" in refused(tmp_path, row("a"), row("b", **{column: value}))
+    for none in (None, "", [], {}, "[]", "null", [None], {"url": ""}):
+        assert read(tmp_path, row("a", **{column: none})).notes == ()
+
+
+@pytest.mark.parametrize("field", ["images", "tool_calls", "audio", "documents"])
+def test_a_message_with_more_than_text_is_refused(tmp_path: Path, field: str) -> None:
+    entry = conversation(("user", "x"), ("assistant", "y"), ("user", "z"))
+    entry["messages"][2][field] = [{"id": "1"}]
+    assert f"line 1: messages[2]: {field} has a value" in refused(tmp_path, entry)
+    entry["messages"][2][field] = None
+    assert read(tmp_path, entry).prompts[0].turns == ("x", "z")
+
+
+@pytest.mark.parametrize("column", ["conversations", "messages"])
+def test_sharegpts_rows(tmp_path: Path, column: str) -> None:
+    said = [("system", "Be brief."), ("human", "x"), ("gpt", "no"), ("human", "y"), ("gpt", "no")]
+    entry = {"id": "g1", "category": "qa", column: [{"from": sender, "value": text} for sender, text in said]}
+    reading = read(tmp_path, entry)
+    assert reading.prompts[0].turns == ("x", "y")
+    assert reading.prompts[0].system == "Be brief."
+    assert reading.notes == (
+        "2 assistant messages left out: the target answers itself.",
+        NO_ID,
+        "Columns that are not read: id.",
+    )
+    entry[column] = [{"from": "human", "value": "x"}, {"from": "observation", "value": "y"}]
+    assert f"{column}[1] has the role 'observation'" in refused(tmp_path, entry)
+    entry[column] = [{"from": "human"}]
+    assert f"{column}[0] has no content" in refused(tmp_path, entry)
+    entry[column] = [{"value": "x"}]
+    assert "missing required field `role`" in refused(tmp_path, entry)
 
 
 def test_a_system_message_of_two_places(tmp_path: Path) -> None:
