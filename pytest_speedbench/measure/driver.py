@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pytest_speedbench.config import Load, Sampling
 from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Prints, Request
 from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.context import check_later_turns, check_length
 from pytest_speedbench.measure.history import checked_answer, content_of
 from pytest_speedbench.measure.prompts import ChatEncoder, dialogue, encode_turn, ids_hash
 from pytest_speedbench.measure.run import Conversation, Turn
@@ -100,7 +101,8 @@ async def measure(
     category the prefix at its decision is returned, and what had finished beyond it is left out. The other categories
     go on undisturbed, at the full concurrency.
 
-    The first turns are tokenized before the clock starts, later turns off the event loop. When one conversation fails
+    The first turns are tokenized before the clock starts, later turns off the event loop; what cannot fit the context
+    whatever the replies are is refused before anything is asked. When one conversation fails
     or the caller cancels, the others are cancelled too and nothing is returned: a part is not a measurement.
 
     Args:
@@ -129,7 +131,9 @@ async def measure(
     places = {question_id: place for place, question_id in enumerate(first.question_ids)}
     tasks = [_Task(index, prompt, places[prompt.question_id]) for index, prompt in enumerate(prompts)]
     for task in tasks:
-        _check_length(task.prompt, 0, first.tokens(task.place), sampling, info)
+        check_length(task.prompt, 0, first.tokens(task.place), sampling, info)
+    first_tokens = [first.tokens(task.place) for task in tasks]
+    await asyncio.to_thread(check_later_turns, encoder, prompts, first_tokens, sampling, info)
     loop = _ClosedLoop(engine, info, encoder, sampling, on_progress, tasks, first, stop)
     # Where nothing is decoded, the load changes nothing: much is asked at once, so that it can be computed together.
     at_a_time = load.concurrency if info.timed else info.max_concurrency or _UNPACED_CONCURRENCY
@@ -279,7 +283,7 @@ class _ClosedLoop:
             if len(turns) == len(prompt.turns):
                 break
             rendered = await asyncio.to_thread(self._render, prompt, contents, turn, answer)
-            _check_length(prompt, len(turns), len(rendered.ids), self._sampling, self._info)
+            check_length(prompt, len(turns), len(rendered.ids), self._sampling, self._info)
         return Conversation(prompt.question_id, prompt.category, prompt.sub_category, tuple(turns), prompt.isl_tokens)
 
     def _render(self, prompt: Prompt, contents: list[str], turn: Turn, answer: str | None) -> _Rendered:
@@ -335,16 +339,6 @@ class _ClosedLoop:
             exposure=finish.exposure,
         )
         return turn, finish.answer
-
-
-def _check_length(prompt: Prompt, number: int, tokens: int, sampling: Sampling, info: EngineInfo) -> None:
-    needed = tokens + sampling.max_output_tokens
-    if needed > info.context_tokens:
-        raise EngineError(
-            f"Turn {number + 1} of {prompt.question_id!r} needs {needed} tokens ({tokens} of prompt and "
-            f"{sampling.max_output_tokens} of output), but the target's context is {info.context_tokens}.",
-            "Lower the output limit, leave the prompt out, or use a target with a longer context.",
-        )
 
 
 def _request_seed(seed: int, request_id: str) -> int:

@@ -50,6 +50,7 @@ def run(
     max_concurrency: int | None = None,
     templates_prompts: bool = False,
     timed: bool = True,
+    sampling: Sampling | None = None,
 ) -> tuple[Conversation, ...]:
     async def go() -> tuple[Conversation, ...]:
         used = engine or ScriptedEngine(PAIR)
@@ -61,7 +62,8 @@ def run(
             timed=timed,
         )
         on_progress = seen.append if seen is not None else None
-        return await measure(used, started, encoder or Letters(), asked, Sampling(8), Load(concurrency), on_progress)
+        limit, load = sampling or Sampling(8), Load(concurrency)
+        return await measure(used, started, encoder or Letters(), asked, limit, load, on_progress)
 
     return asyncio.run(go())
 
@@ -169,6 +171,29 @@ def test_a_prompt_that_does_not_fit_is_refused_before_anything_is_asked() -> Non
     with pytest.raises(EngineError, match=r"Turn 1 of 'long' needs 108 tokens \(100 of prompt and 8 of output\)"):
         run([*prompts(2), long], engine=engine, context_tokens=107)
     assert engine.most_running == 0
+
+
+def test_a_later_turn_that_cannot_fit_is_refused_before_anything_is_asked() -> None:
+    engine = ScriptedEngine(PAIR)
+    long = Prompt("long", "math", "", ("hi", "x" * 50, "y" * 50, "z" * 50))
+    with pytest.raises(EngineError, match=r"Turn 3 of 'long' needs 102 tokens or more \(94 of prompt and 8 of output"):
+        run([*prompts(2), long], engine=engine, context_tokens=101)
+    assert engine.most_running == 0
+    assert len(run([long], context_tokens=4 * 8 + 152)) == 1
+    # Replies are of unknown length: that they do not fit is known when they are there.
+    with pytest.raises(EngineError, match=r"Turn 4 of 'long' needs 184 tokens \(176 of prompt and 8 of output\)"):
+        run([long], engine=engine, context_tokens=4 * 8 + 151)
+    assert engine.most_running == 1
+
+
+def test_replies_that_go_on_to_the_limit_count() -> None:
+    engine = ScriptedEngine(PAIR)
+    asked = [Prompt("long", "math", "", ("hi", "x", "y"))]
+    sampling = Sampling(100, ignore_eos=True)
+    with pytest.raises(EngineError, match=r"Turn 3 of 'long' needs 27\d tokens or more"):
+        run(asked, engine=engine, context_tokens=270, sampling=sampling)
+    assert engine.most_running == 0
+    assert len(run(asked, context_tokens=304, sampling=sampling)) == 1
 
 
 def test_more_concurrency_than_the_engine_has_is_refused() -> None:
