@@ -26,6 +26,12 @@ DEFAULT_ROUNDS = 6
 LEAST_ROUNDS = 3
 """Fewer rounds of a speed comparison give no interval worth the name."""
 
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+"""What a target's weights and arithmetic may be in; ``auto`` is the checkpoint's own."""
+_DTYPE_ALIASES = {"float": "float32", "fp32": "float32", "half": "float16", "fp16": "float16", "bf16": "bfloat16"}
+SHARED_SETTINGS = ("dtype", "tensor_parallel", "context_tokens")
+"""What a pair says of every engine alike."""
+
 Mode = Literal["decode", "replay"]
 """``decode``: the engine decodes. ``replay``: the drafter is judged on stored outputs."""
 
@@ -41,6 +47,12 @@ def user_cache_folder() -> Path:
     """Where what can be made again is kept: below ``XDG_CACHE_HOME`` or ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "pytest-speedbench"
+
+
+def canonical_dtype(name: str) -> str:
+    """One name for a dtype that engines call by several, such as ``half`` and ``torch.float16``."""
+    plain = name.strip().lower().removeprefix("torch.")
+    return _DTYPE_ALIASES.get(plain, plain)
 
 
 class DrafterMethod(str, Enum):
@@ -125,6 +137,10 @@ class Pair:
         endpoint: URL of a server that is running already; ``None`` to start one, for engines that are servers.
         command: the command line that starts one, for engines that do not know how: ``{port}``, ``{model}``,
             ``{drafter}`` and ``{draft_length}`` in it are filled in.
+        dtype: of weights and arithmetic, one of :data:`DTYPES`; ``None`` for the engine's own choice.
+        tensor_parallel: devices that each layer is spread over; ``None`` for the engine's own choice.
+        context_tokens: the longest sequence, prompt and output together; ``None`` for the engine's own choice.
+        dropped: what was said of it for another engine and does not hold here, in words.
     """
 
     name: str
@@ -135,6 +151,10 @@ class Pair:
     python: str | None = None
     endpoint: str | None = None
     command: str | None = None
+    dtype: str | None = None
+    tensor_parallel: int | None = None
+    context_tokens: int | None = None
+    dropped: tuple[str, ...] = field(default=(), compare=False)
 
     def alone(self) -> Pair:
         """The target alone: without the drafter, and without what engine arguments (``speculative_…``) say of one."""

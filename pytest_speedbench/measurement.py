@@ -13,7 +13,6 @@ from pytest_speedbench.baselines.published import read_published
 from pytest_speedbench.config import DEFAULT_DRAFT_LENGTH, Drafter, DrafterMethod, Pair, Sampling
 from pytest_speedbench.errors import ConfigError, NotLosslessError, RegressionError
 from pytest_speedbench.gate import GateResult, SequentialGate, compare, pair_up
-from pytest_speedbench.gate.pairing import dtype_of
 from pytest_speedbench.gate.speed import SpeedResult, compare_speed, for_speed
 from pytest_speedbench.gate.unpaired import pairing_with_table
 from pytest_speedbench.metrics.lossless import differences
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
     from pytest_speedbench.splits import Split
 
 _CALL_KEYS = (
-    "engine", "model", "drafter", "draft_length", "pair", "columns", "allow_placeholders", "isl", "categories", "where",
-    "prompts", "concurrency", "max_tokens",
+    "engine", "model", "drafter", "draft_length", "dtype", "tensor_parallel", "context_tokens", "pair", "columns",
+    "allow_placeholders", "isl", "categories", "where", "prompts", "concurrency", "max_tokens",
 )  # fmt: skip
 
 
@@ -93,10 +92,10 @@ class Speedbench:
             top_p: share of the probability mass that sampling keeps.
             seed: where the draws of a sampled measurement start.
             fresh: measure again even if this session has measured exactly this already.
-            **settings: any of ``engine``, ``model``, ``drafter``, ``draft_length``, ``columns``, ``isl``,
-                ``allow_placeholders``, ``categories``, ``where``, ``prompts``, ``concurrency``, ``max_tokens``, each as
-                on the command line. They mean exactly what they say: no
-                option overrides them.
+            **settings: any of ``engine``, ``model``, ``drafter``, ``draft_length``, ``dtype``, ``tensor_parallel``,
+                ``context_tokens``, ``columns``, ``isl``, ``allow_placeholders``, ``categories``, ``where``,
+                ``prompts``, ``concurrency``, ``max_tokens``, each as on the command line. They mean exactly what they
+                say: no option overrides them.
 
         Raises:
             SpeedbenchError: something asked for does not exist, does not fit, or failed.
@@ -338,7 +337,7 @@ class Measurement:
         def text(ids: tuple[int, ...]) -> str:
             return self._session.text(self.run, ids)
 
-        pair, dtype = self.run.pair.name, dtype_of(target)
+        pair, dtype = self.run.pair.name, target.dtype
         raise NotLosslessError(lossless_message(pair, judged, len(found), asked_prompts, dtype, text))
 
     def replay(self, drafter: str) -> Measurement:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_speedbench.config import LEAST_ROUNDS, EngineArg, GatePolicyName, Mode, OutputsPolicyName
+from pytest_speedbench.config import (
+    DTYPES,
+    LEAST_ROUNDS,
+    EngineArg,
+    GatePolicyName,
+    Mode,
+    OutputsPolicyName,
+    canonical_dtype,
+)
 from pytest_speedbench.errors import ConfigError, closest
 from pytest_speedbench.options import Kind
 from pytest_speedbench.splits.conditions import parse_conditions
@@ -165,6 +173,13 @@ def _mode(value: Any, name: str) -> Mode:
     raise ConfigError(f"{name} is {value!r}.", f"{closest(text, known)}Give {' or '.join(known)}.")
 
 
+def _dtype(value: Any, name: str) -> str:
+    dtype = canonical_dtype(value) if isinstance(value, str) else ""
+    if dtype in DTYPES:
+        return dtype
+    raise ConfigError(f"{name} is {value!r}.", f"{closest(dtype, DTYPES)}Give one of: {', '.join(DTYPES)}.")
+
+
 def _error_level(value: Any, name: str) -> float:
     text = "" if isinstance(value, bool) else str(value).strip()
     try:
@@ -197,6 +212,7 @@ _READERS: Mapping[Kind, Callable[[Any, str], Any]] = {
     "policy": _policy,
     "outputs policy": _outputs_policy,
     "mode": _mode,
+    "dtype": _dtype,
     "folder": _folder,
     "cache": _cache,
     "columns": _columns,

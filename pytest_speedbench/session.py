@@ -17,7 +17,6 @@ from pytest_speedbench.baselines import Baseline
 from pytest_speedbench.baselines.replaying import asked_pair, outputs_of
 from pytest_speedbench.config import Pair
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning
-from pytest_speedbench.gate.pairing import dtype_of
 from pytest_speedbench.kept import Kept, finish_report, record
 from pytest_speedbench.measure import Run, StopRule
 from pytest_speedbench.measure.asked import Splits
@@ -152,6 +151,8 @@ class SpeedbenchSession:
             settings = self.settings()
             pair, split = settings.pair, self.asked(settings)
         drafter = f"{pair.drafter}, K = {pair.drafter.draft_length}" if pair.drafter else "no drafter"
+        if pair.dtype is not None:
+            drafter += f", {pair.dtype}"
         part = f"{len(split)} prompts" if len(split) == split.total else f"{len(split)} of {split.total} prompts"
         if settings.where:
             part += f" where {describe(settings.where)}"
@@ -159,6 +160,7 @@ class SpeedbenchSession:
             part += f", {split.origin}"
         engine = pair.engine if settings.mode == "decode" else "replay"
         return [
+            *(f"speedbench: {words}" for words in pair.dropped),
             f"speedbench: {pair.name} ({engine}, {pair.model}, {drafter}) on {split.name} ({part})",
             f"speedbench: {self._stored.state(settings, self._whole(settings).name)}",
         ]
@@ -287,7 +289,7 @@ class SpeedbenchSession:
         """Ask the target how near to a tie it was where the pair's output left its own, for the first differences."""
         prompts = {prompt.question_id: prompt for prompt in self.asked(settings).prompts}
         answers = {conversation.question_id: conversation for conversation in target.conversations}
-        dtype = dtype_of(target)
+        dtype = target.dtype
         judged = []
         for difference in found[:MOST_JUDGED]:
             prompt = prompts[difference.question_id]

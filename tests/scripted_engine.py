@@ -16,6 +16,7 @@ its output; how much it "accepts" is set by the pair's engine arguments:
     preempted   say that every request was preempted so often
     fail_at     number of the request at which the engine fails
     slow_s      seconds per token
+    context     the longest sequence it takes, at most 4096 tokens
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from collections.abc import AsyncGenerator
 from pytest_speedbench.acceptance import AcceptanceRecord, VerifyStep
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request
+from pytest_speedbench.engines.told import Told
 from pytest_speedbench.errors import EngineError
 
 VOCABULARY = 256
+CONTEXT_TOKENS = 4096
+TOLD = Told("dtype", "tp_size", "context", reads=("python", "endpoint", "command"))
 
 
 def check(pair: Pair) -> None:
@@ -70,7 +74,7 @@ class ScriptedEngine:
             driver=None,
             max_concurrency=None,
             vocab_size=VOCABULARY,
-            context_tokens=4096,
+            context_tokens=min(CONTEXT_TOKENS, int(self._number("context", CONTEXT_TOKENS))),
             eos_token_ids=(0,),
         )
 

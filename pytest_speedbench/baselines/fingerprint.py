@@ -50,6 +50,9 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``top_p`` and ``seed`` are ``None`` for greedy decoding, which uses neither. ``source`` is the weakest source of the
     run's records: lengths inferred from a stream are not comparable with an engine's own. ``None`` without any record.
+
+    ``dtype`` is in which the target computed, ``None`` if that is not known. It keeps nothing from being compared: it
+    changes outputs by rounding, as another kernel does, and :func:`acceptance_notes` names it.
     """
 
     target_sha256: str
@@ -63,6 +66,7 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int | None
     ignore_eos: bool
     source: AcceptanceSource | None
+    dtype: str | None = None
 
     @classmethod
     def of(cls, run: Run) -> AcceptanceKey:
@@ -82,13 +86,15 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             seed=None if sampling.greedy else sampling.seed,
             ignore_eos=sampling.ignore_eos,
             source=max((record.source for record in records), key=order.index, default=None),
+            dtype=run.dtype,
         )
 
 
 class HardwareKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What absolute throughput depends on besides the models.
 
-    ``parallelism`` and ``batching`` are the engine's arguments for them, as resolved.
+    ``parallelism`` and ``batching`` are the engine's arguments for them, as resolved; ``dtype`` is in which the target
+    computes, ``None`` if that is not known.
     """
 
     device: str
@@ -99,6 +105,7 @@ class HardwareKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parallelism: dict[str, str | int | float | bool | None]
     concurrency: int
     batching: dict[str, str | int | float | bool | None] = {}
+    dtype: str | None = None
 
     @classmethod
     def of(cls, run: Run) -> HardwareKey:
@@ -112,16 +119,18 @@ class HardwareKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             parallelism=_chosen(run.engine.args, _is_parallelism),
             concurrency=run.load.concurrency,
             batching=_chosen(run.engine.args, _BATCHING_ARGS.__contains__),
+            dtype=run.dtype,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field in which two keys disagree, in words."""
+    """One field in which two keys disagree, in words; ``name`` is the key's own."""
 
     field: str
     baseline: str
     measured: str
+    name: str = ""
 
     def __str__(self) -> str:
         """One line for a message."""
@@ -135,14 +144,35 @@ def acceptance_differences(baseline: AcceptanceKey, measured: AcceptanceKey) -> 
     """
     if {baseline.source, measured.source} == {AcceptanceSource.ENGINE, AcceptanceSource.REPLAY}:
         measured = msgspec.structs.replace(measured, source=baseline.source)
-    return _differences(baseline, measured)
+    return tuple(found for found in _differences(baseline, measured) if found.name not in _NAMED_ONLY)
+
+
+def acceptance_notes(baseline: AcceptanceKey, measured: AcceptanceKey) -> tuple[str, ...]:
+    """What a reader must know of a comparison that the keys allow: two dtypes, or one that is not known."""
+    before, after = baseline.dtype, measured.dtype
+    if before == after:
+        return ()
+    if before is None or after is None:
+        known = f"it was {before} in the baseline" if before is not None else f"it is {after} now"
+        return (f"Whether both sides computed in one dtype is not known: {known}, and the other side does not say.",)
+    return (
+        f"The target computed in {before} in the baseline and in {after} now: rounding turns near-ties over, so "
+        "outputs differ, and small changes of the acceptance may be its doing rather than the drafter's.",
+    )
 
 
 def hardware_differences(baseline: HardwareKey, measured: HardwareKey) -> tuple[Difference, ...]:
-    """The fields in which hardware keys disagree; none means that absolute throughput may be compared too."""
+    """The fields in which hardware keys disagree; none means that absolute throughput may be compared too.
+
+    A dtype that one side does not know is no difference; :func:`acceptance_notes` names it.
+    """
+    if baseline.dtype is None or measured.dtype is None:
+        measured = msgspec.structs.replace(measured, dtype=baseline.dtype)
     return _differences(baseline, measured)
 
 
+_NAMED_ONLY = frozenset({"dtype"})
+"""What is named beside a comparison, and does not keep it from being made."""
 _WORDS: dict[str, str] = {
     "target_sha256": "target weights",
     "tokenizer_sha256": "tokenizer",
@@ -165,7 +195,7 @@ def _differences(baseline: msgspec.Struct, measured: msgspec.Struct) -> tuple[Di
         before, after = getattr(baseline, name), getattr(measured, name)
         if before != after:
             show: Callable[[object], str] = _short_hash if name.endswith("_sha256") else _in_words
-            rows.append(Difference(_WORDS.get(name, name), show(before), show(after)))
+            rows.append(Difference(_WORDS.get(name, name), show(before), show(after), name))
     return tuple(rows)
 
 

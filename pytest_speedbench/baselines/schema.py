@@ -195,6 +195,21 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     @property
+    def comparable_key(self) -> AcceptanceKey:
+        """The acceptance key, with a dtype that older baselines keep among the engine's arguments only."""
+        return msgspec.structs.replace(self.acceptance_key, dtype=self.acceptance_key.dtype or self._recorded_dtype)
+
+    @property
+    def comparable_hardware(self) -> HardwareKey:
+        """The hardware key, likewise."""
+        return msgspec.structs.replace(self.hardware_key, dtype=self.hardware_key.dtype or self._recorded_dtype)
+
+    @property
+    def _recorded_dtype(self) -> str | None:
+        dtype = self.recorded.engine_args.get("dtype")
+        return None if dtype is None else str(dtype)
+
+    @property
     def source(self) -> AcceptanceSource:
         """Where the acceptance records came from."""
         return self.acceptance_key.source or AcceptanceSource.STREAM

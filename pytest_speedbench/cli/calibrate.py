@@ -6,7 +6,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.cli.common import add_measurement_options, asked, say, settings_of, terminal_width, to_stderr
+from pytest_speedbench.cli.common import (
+    add_measurement_options,
+    asked,
+    say,
+    settings_of,
+    tell_dropped,
+    terminal_width,
+    to_stderr,
+)
 from pytest_speedbench.errors import ConfigError
 from pytest_speedbench.options import OPTIONS
 
@@ -64,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"The pair {settings.pair.name!r} has no drafter, so there is no acceptance to calibrate.",
             "Name a drafter for it, or calibrate another pair.",
         )
+    tell_dropped(settings)
     split = asked(settings)
 
     from pytest_speedbench.baselines import write_baseline

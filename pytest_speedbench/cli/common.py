@@ -103,6 +103,12 @@ def settings_of(arguments: argparse.Namespace, *, may_replay: bool = False) -> S
     return settings
 
 
+def tell_dropped(settings: Settings) -> None:
+    """Say what was said of the pair for another engine, and does not hold on the one that is measured."""
+    for words in settings.pair.dropped:
+        to_stderr(f"speedbench: {words}\n")
+
+
 def asked(settings: Settings) -> Split:
     """The prompts that these settings ask; a split's path is relative to the current folder.
 

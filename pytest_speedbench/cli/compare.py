@@ -13,6 +13,7 @@ from pytest_speedbench.cli.common import (
     asked,
     say,
     settings_of,
+    tell_dropped,
     terminal_width,
     to_stderr,
 )
@@ -238,6 +239,7 @@ def _measured(to_measure: Sequence[Settings]) -> list[Run]:
     runs = []
     with Runner(to_measure[0].cache_dir) as runner:
         for settings in to_measure:
+            tell_dropped(settings)
             runner.check(settings.pair)
         for settings in to_measure:
             title = f"speedbench: {settings.pair.name} on {split.name}"
@@ -285,7 +287,7 @@ def _speed_lines(pair: str, result: SpeedResult) -> list[str]:
 def _key(side: Run | Baseline) -> AcceptanceKey:
     from pytest_speedbench.baselines import AcceptanceKey, Baseline
 
-    return side.acceptance_key if isinstance(side, Baseline) else AcceptanceKey.of(side)
+    return side.comparable_key if isinstance(side, Baseline) else AcceptanceKey.of(side)
 
 
 def _check_comparable(reference: AcceptanceKey, candidate: AcceptanceKey, *, other_prompts: bool) -> None:

@@ -13,6 +13,7 @@ from pytest_speedbench.cli.common import (
     check_writable,
     say,
     settings_of,
+    tell_dropped,
     terminal_width,
     to_stderr,
 )
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     settings = settings_of(arguments)
     check_writable(arguments.json)
+    tell_dropped(settings)
     split = asked(settings)
 
     from pytest_speedbench.measure.runner import Runner

@@ -14,6 +14,7 @@ from pytest_speedbench.cli.common import (
     asked,
     say,
     settings_of,
+    tell_dropped,
     terminal_width,
     to_stderr,
 )
@@ -89,6 +90,7 @@ def _chosen(arguments: argparse.Namespace) -> tuple[Baseline, Settings, Pair]:
     baseline = stored_baseline(arguments.baseline, settings_of(arguments).baseline_dir)
     name, _, split = arguments.baseline.rpartition("/")
     settings = settings_of_pair(argparse.Namespace(**{**vars(arguments), "speedbench_split": split}), name)
+    tell_dropped(settings)
     outputs = arguments.outputs or outputs_path(settings.baseline_dir, name, split)
     return baseline, _sampled_alike(settings, baseline), replayed(settings.pair, outputs)
 
@@ -212,7 +214,8 @@ def _unsteady(part: Settings, same: Run, dtype: str | None) -> set[str]:
 
     if dtype is None:
         return set()
-    pair = replace(same.pair, engine_args=MappingProxyType({**same.pair.engine_args, "dtype": dtype}))
+    args = {name: value for name, value in same.pair.engine_args.items() if name != "dtype"}
+    pair = replace(same.pair, engine_args=MappingProxyType(args), dtype=dtype)
     with Runner(part.cache_dir) as runner:
         again = runner.measure(pair, asked(part), part.sampling, part.load, None, part.timeouts)
     both = zip(same.conversations, again.conversations, strict=True)

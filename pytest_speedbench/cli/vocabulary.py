@@ -15,6 +15,7 @@ from pytest_speedbench.cli.common import (
     check_writable,
     say,
     settings_of,
+    tell_dropped,
     terminal_width,
     to_stderr,
 )
@@ -69,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments, may_replay=True)
     check_writable(arguments.json)
     check_writable(arguments.save_counts)
+    tell_dropped(settings)
     split = asked(settings)
 
     from dataclasses import replace

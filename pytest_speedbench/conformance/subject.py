@@ -16,6 +16,7 @@ from pytest_speedbench.conformance.likelihood import Known
 from pytest_speedbench.conformance.prompts import Ids, Prompts, load_prompts
 from pytest_speedbench.engines.base import Engine, EngineFactory, EngineInfo
 from pytest_speedbench.engines.registry import engine_factory
+from pytest_speedbench.engines.told import check_told, in_own_words
 from pytest_speedbench.errors import EngineError
 
 TEMPERATURES = (1.0, 0.7)
@@ -123,7 +124,7 @@ class Subject:
             raise AbsentError(f"{self.pair.server} cannot decode without its drafter")
         if self._loaded is None or self._loaded[0] != self.alone:
             try:
-                self._factory.check(self.alone)
+                self._factory.check(in_own_words(self.alone, self._factory))
             except EngineError as error:
                 raise AbsentError(f"the engine refuses the target alone: {error.problem}") from None
             await self.greedy(self.pair)
@@ -233,9 +234,10 @@ class Subject:
             return self._loaded[1]
         await self.stop()
         _ = self.prompts  # rendered before the engine starts
-        watch, engine = Watch(), self._factory.create(wanted)
+        watch, engine = Watch(), self._factory.create(in_own_words(wanted, self._factory))
         try:
             info = await within(engine.start(), self.timeouts.start_s, "not started")
+            check_told(wanted, self._factory, info)
             self._loaded = (wanted, engine, watch)
             watch.note()
             await self._pilot(engine, wanted, info)

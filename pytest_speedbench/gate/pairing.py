@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pytest_speedbench.baselines.fingerprint import AcceptanceKey, acceptance_notes
 from pytest_speedbench.baselines.prompts import opening_sha256
 from pytest_speedbench.baselines.schema import Baseline, output_sha256
 from pytest_speedbench.gate.counts import StepCounts
@@ -143,7 +144,7 @@ def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
     before = sides(baseline)
     after = sides_of_runs(runs)
     pairing = pair_sides(baseline, before, after, lambda undrafted: run_noise(baseline, undrafted=undrafted))
-    notes = (*_notes(before, after), *calibration_notes(baseline, runs))
+    notes = (*key_notes(baseline, runs[0]), *_notes(before, after), *calibration_notes(baseline, runs))
     outputs = _outputs(baseline, before, runs)
     return replace(pairing, notes=notes, update_hint=update_hint(baseline), outputs=outputs)
 
@@ -182,9 +183,7 @@ def is_greedy(side: Baseline | Run) -> bool:
 
 def dtype_of(side: Baseline | Run) -> str | None:
     """In which its target computed; ``None`` if the engine does not say."""
-    args = side.engine.args if isinstance(side, Run) else side.recorded.engine_args
-    dtype = args.get("dtype")
-    return None if dtype is None else str(dtype)
+    return side.dtype if isinstance(side, Run) else side.comparable_key.dtype
 
 
 def pair_sides(
@@ -240,6 +239,16 @@ def make_pair(question_id: str, before: Side | None, after: Side, *, undrafted: 
 def has_undrafted(found: Iterable[Side]) -> bool:
     """Whether any step is known to have had no draft."""
     return any(record.undrafted_steps for side in found for record in side.records)
+
+
+def key_notes(baseline: Baseline | Run, candidate: Baseline | Run) -> tuple[str, ...]:
+    """What the keys of the two sides say beside that they may be compared."""
+    return acceptance_notes(key_of(baseline), key_of(candidate))
+
+
+def key_of(measured: Baseline | Run) -> AcceptanceKey:
+    """The acceptance key of a baseline or a run."""
+    return measured.comparable_key if isinstance(measured, Baseline) else AcceptanceKey.of(measured)
 
 
 def update_hint(baseline: Baseline | Run) -> str:

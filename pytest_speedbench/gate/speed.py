@@ -259,7 +259,7 @@ def incomparable_speed(baseline: Baseline, run: Run, asked: Sequence[str]) -> st
         asked: the ids of all prompts that a round of today asks.
     """
     rounds = baseline.calibration.rounds if baseline.calibration else None
-    differences = hardware_differences(baseline.hardware_key, HardwareKey.of(run))
+    differences = hardware_differences(baseline.comparable_hardware, HardwareKey.of(run))
     if differences:
         why = f"was recorded on other hardware: {'; '.join(map(str, differences))}"
     elif {prompt.id for prompt in baseline.prompts} != set(asked):

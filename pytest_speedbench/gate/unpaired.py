@@ -26,6 +26,7 @@ from pytest_speedbench.gate.pairing import (
     dtype_of,
     has_undrafted,
     is_greedy,
+    key_notes,
     make_pair,
     sides,
     sides_of_runs,
@@ -69,6 +70,7 @@ def pairing_unpaired(baseline: Baseline, candidate: Candidate) -> Pairing:
     pairs += [_one_sided(name, side, undrafted=undrafted, is_baseline=False) for name, side in after.items()]
     shift = _mix_shift(pairs)
     left = sorted({side.category for side in before.values()} - measured)
+    first = candidate if isinstance(candidate, Run | Baseline) else candidate[0]
     notes = [f"Not measured, so not compared: {', '.join(left)}."] if left else []
     if abs(shift) > _MIX_SHIFT:
         notes.append(
@@ -84,7 +86,7 @@ def pairing_unpaired(baseline: Baseline, candidate: Candidate) -> Pairing:
         noise=run_noise(baseline, undrafted=undrafted),
         draft_length=max((record.draft_length for side in after.values() for record in side.records), default=0),
         together=abs(shift) <= _MIX_SHIFT,
-        notes=(UNPAIRED_NOTE, *notes, *calibration_notes(baseline, ())),
+        notes=(UNPAIRED_NOTE, *key_notes(baseline, first), *notes, *calibration_notes(baseline, ())),
     )
 
 
@@ -157,7 +159,11 @@ def pairing_of_baselines(reference: Baseline, candidate: Baseline) -> Pairing:
         baseline_prompts=counts_by_category(before.values()),
         noise=run_noise(reference, undrafted=undrafted),
         draft_length=max((record.draft_length for side in after.values() for record in side.records), default=0),
-        notes=(*(notes if both < max(len(before), len(after)) else ()), *calibration_notes(reference, ())),
+        notes=(
+            *key_notes(reference, candidate),
+            *(notes if both < max(len(before), len(after)) else ()),
+            *calibration_notes(reference, ()),
+        ),
         outputs=compared_outputs(
             before, [after], [dtype_of(reference), dtype_of(candidate)], calibrated=most_changed(reference)
         )

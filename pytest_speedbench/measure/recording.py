@@ -21,6 +21,7 @@ from pytest_speedbench.engines.base import (
 )
 from pytest_speedbench.engines.identity import ModelIdentity
 from pytest_speedbench.errors import OutputsError
+from pytest_speedbench.measure.run import computed_in
 from pytest_speedbench.outputs import Outputs, OutputsHead, StoredOutput
 from pytest_speedbench.splits.schema import Split
 
@@ -136,7 +137,6 @@ def outputs_of(
     rows: tuple[StoredOutput, ...],
 ) -> Outputs:
     """The rows with what they are of."""
-    dtype = info.args.get("dtype")
     return Outputs(
         OutputsHead(
             pair=pair.name,
@@ -150,7 +150,7 @@ def outputs_of(
             ignore_eos=sampling.ignore_eos,
             engine=info.name,
             engine_version=info.version,
-            dtype=dtype if isinstance(dtype, str) else None,
+            dtype=computed_in(pair, info),
             vocab_size=info.vocab_size,
             context_tokens=info.context_tokens,
             eos_token_ids=info.eos_token_ids,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pytest_speedbench.acceptance import AcceptanceRecord, Counted, pool
-from pytest_speedbench.config import Load, Pair, Sampling
+from pytest_speedbench.config import Load, Pair, Sampling, canonical_dtype
 from pytest_speedbench.engines.base import EngineInfo, FinishReason, RoutedExperts
 from pytest_speedbench.engines.identity import ModelIdentity
 from pytest_speedbench.numerics import Exposure
@@ -140,6 +140,11 @@ class Run:
         return not self.stopped
 
     @property
+    def dtype(self) -> str | None:
+        """In which the target computed: as the engine says, else as the pair says of a server; ``None`` if neither."""
+        return computed_in(self.pair, self.engine)
+
+    @property
     def categories(self) -> tuple[str, ...]:
         """The categories present, in alphabetical order."""
         return tuple(sorted({conversation.category for conversation in self.conversations}))
@@ -147,3 +152,11 @@ class Run:
     def in_category(self, category: str) -> tuple[Conversation, ...]:
         """The conversations of one category, in the split's order."""
         return tuple(c for c in self.conversations if c.category == category)
+
+
+def computed_in(pair: Pair, info: EngineInfo) -> str | None:
+    """In which dtype the target of a started engine computes; see :attr:`Run.dtype`."""
+    told = info.args.get("dtype")
+    if told is None and pair.server is not None and pair.dtype != "auto":
+        return pair.dtype
+    return None if told is None else canonical_dtype(str(told))

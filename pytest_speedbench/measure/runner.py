@@ -29,6 +29,7 @@ from pytest_speedbench.engines.base import (
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.identity import SERVERS_TEMPLATE, ModelIdentity, model_identity
 from pytest_speedbench.engines.registry import engine_factory
+from pytest_speedbench.engines.told import check_told, in_own_words
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from pytest_speedbench.measure.counters import counted, read_counters
 from pytest_speedbench.measure.driver import Progress, StopRule, measure
@@ -81,7 +82,8 @@ class Runner:
         Raises:
             EngineError: engine unknown or not installed, models missing or not fitting each other.
         """
-        engine_factory(pair.engine).check(pair)
+        factory = engine_factory(pair.engine)
+        factory.check(in_own_words(pair, factory))
         checkpoint = open_checkpoint(pair.model, download=False)
         if checkpoint is not None:
             check_chat_template(checkpoint.folder)
@@ -284,9 +286,11 @@ class Runner:
         if self._loaded is not None and self._loaded[0] == pair:
             return self._loaded[1], self._loaded[2]
         self._stop_engine()
-        engine = engine_factory(pair.engine).create(pair)
+        factory = engine_factory(pair.engine)
+        engine = factory.create(in_own_words(pair, factory))
         try:
             info = self._loop.run(_start(engine, pair, limits.start_s))
+            check_told(pair, factory, info)
         except BaseException:
             self._loop.run(engine.stop())
             raise

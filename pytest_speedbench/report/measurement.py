@@ -22,7 +22,7 @@ def measurement_entry(test: str, run: Run, summary: Summary) -> MeasurementEntry
         test=test,
         pair=run.pair.name,
         drafter=describe_drafter(run),
-        engine=f"{run.engine.name} {run.engine.version}",
+        engine=describe_engine(run),
         device=run.engine.device,
         split_name=run.split.name,
         split=describe_split(run),
@@ -48,6 +48,11 @@ def describe_drafter(run: Run) -> str:
     return f"{run.pair.model} alone" if drafter is None else f"{run.pair.model} + {drafter}, K = {drafter.draft_length}"
 
 
+def describe_engine(run: Run) -> str:
+    """The engine in words, and in what it computed. What was replayed was computed by another one, named in a note."""
+    return f"{run.engine.name} {run.engine.version}" + (f" in {run.dtype}" if run.dtype and run.engine.timed else "")
+
+
 def describe_split(run: Run) -> str:
     """Which prompts were asked, in words; a subset is called one."""
     asked = len(run.conversations)
@@ -67,6 +72,7 @@ def _notes(run: Run) -> Iterator[str]:
     """What a reader should know of the record before believing the figures."""
     if run.split.control:
         yield CONTROL_WARNING
+    yield from _settings_notes(run)
     if run.engine.templates_prompts:
         yield "the server rendered the prompts with a template of its own: which tokens the target read is not known."
     if not run.engine.timed:
@@ -102,6 +108,13 @@ def _notes(run: Run) -> Iterator[str]:
             f"accepted tokens, the requests' records {total.verify_steps} and {total.accepted_tokens}: other requests "
             "ran at the same time, or some were aborted."
         )
+
+
+def _settings_notes(run: Run) -> Iterator[str]:
+    """What was said of the pair and does not hold, or holds by its word alone."""
+    yield from run.pair.dropped
+    if run.dtype is not None and "dtype" not in run.engine.args:
+        yield f"that the target computes in {run.dtype} is the pair's word: the server does not say."
 
 
 def _replay_note(run: Run) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from pytest_speedbench.config import DEFAULT_DRAFT_LENGTH, Drafter, EngineArg, Pair
+from pytest_speedbench.config import DEFAULT_DRAFT_LENGTH, SHARED_SETTINGS, Drafter, EngineArg, Pair
 from pytest_speedbench.errors import ConfigError
 from pytest_speedbench.readers import read_value
 from pytest_speedbench.settings.layers import BY_KEY, did_you_mean
@@ -16,16 +16,31 @@ DEFAULT_PAIR = "tiny-eagle3"
 DEFAULT_ENGINE = "transformers"
 DEFAULT_MODEL = "bundled:target"
 
+ADDRESSES = ("python", "endpoint", "command")
+"""Where an engine is."""
+DROPPED = "dropped"
+"""Where merged settings keep what they no longer say."""
+_TOLD_BY_NAME = (*ADDRESSES, "draft_length", *SHARED_SETTINGS)
+
 _BUNDLED_ARGS: Mapping[str, Mapping[str, EngineArg]] = MappingProxyType(
     {
-        "transformers": MappingProxyType({"device": "cpu", "dtype": "float32", "threads": 1}),
-        "vllm": MappingProxyType({"dtype": "float32", "enforce_eager": True}),
-        "vllm-serve": MappingProxyType({"dtype": "float32", "enforce_eager": True}),
-        "sglang": MappingProxyType({"dtype": "float32"}),
-        "sglang-serve": MappingProxyType({"dtype": "float32"}),
+        "transformers": MappingProxyType({"device": "cpu", "threads": 1}),
+        "vllm": MappingProxyType({"enforce_eager": True}),
+        "vllm-serve": MappingProxyType({"enforce_eager": True}),
     }
 )
-_PAIR_KEYS = ("engine", "model", "drafter", "draft_length", "engine_args", "python", "endpoint", "command", "tolerance")
+_PAIR_KEYS = (
+    "engine",
+    "model",
+    "drafter",
+    "draft_length",
+    *SHARED_SETTINGS,
+    "engine_args",
+    "python",
+    "endpoint",
+    "command",
+    "tolerance",
+)
 
 
 def bundled_pairs() -> dict[str, Pair]:
@@ -47,6 +62,7 @@ def bundled_pairs() -> dict[str, Pair]:
             DEFAULT_MODEL,
             Drafter.parse(text) if text else None,
             _BUNDLED_ARGS[DEFAULT_ENGINE],
+            dtype="float32",
         )
         for name, text in drafters.items()
     }
@@ -68,6 +84,9 @@ def read_pair(name: str, table: Mapping[str, Any]) -> Pair:
         if key in table and (not isinstance(table[key], str) or not table[key]):
             raise ConfigError(f"{key} in {where} is {table[key]!r}.", "Give a text that is not empty.")
     engine_args = read_value("table", table.get("engine_args", {}), f"engine_args in {where}")
+    shared = {
+        key: read_value(BY_KEY[key].kind, table[key], f"{key} in {where}") for key in SHARED_SETTINGS if key in table
+    }
     length = DEFAULT_DRAFT_LENGTH
     if "draft_length" in table:
         length = read_value("count", table["draft_length"], f"draft_length in {where}")
@@ -83,6 +102,7 @@ def read_pair(name: str, table: Mapping[str, Any]) -> Pair:
         python=table.get("python"),
         endpoint=table.get("endpoint"),
         command=table.get("command"),
+        **shared,
     )
 
 
@@ -114,20 +134,54 @@ def resolve_pair(merged: Mapping[str, Any], pairs: Mapping[str, Pair]) -> Pair:
             "A draft length is given, but the pair has no drafter.",
             f"Leave {BY_KEY['draft_length'].flag} out, or give {BY_KEY['drafter'].flag}.",
         )
-    pair = replace(base, engine=merged.get("engine", base.engine), drafter=drafter)
-    if pair.engine != base.engine:
-        # Arguments belong to the engine they were written for.
-        bundled = base == bundled_pairs().get(base.name) and "endpoint" not in merged
-        own = _BUNDLED_ARGS.get(pair.engine, {}) if bundled else {}
-        pair = replace(pair, engine_args=MappingProxyType(dict(own)), python=None, endpoint=None, command=None)
+    pair, engine = replace(base, drafter=drafter), merged.get("engine", base.engine)
+    if engine != base.engine:
+        bundled, served = base == bundled_pairs().get(base.name), "endpoint" in merged
+        own = _BUNDLED_ARGS.get(engine, {}) if not served else {}
+        # In what a server computes that runs already is not the bundled pair's to say.
+        pair = _on_engine(replace(pair, dtype=None) if bundled and served else pair, engine, own if bundled else None)
     pair = replace(
         pair,
         engine_args=MappingProxyType({**pair.engine_args, **merged.get("engine_args", {})}),
-        python=merged.get("python", pair.python),
-        endpoint=merged.get("endpoint", pair.endpoint),
-        command=merged.get("command", pair.command),
+        **{key: merged[key] for key in (*ADDRESSES, *SHARED_SETTINGS) if key in merged},
+        dropped=(*merged.get(DROPPED, ()), *pair.dropped),
     )
     return pair if pair.name else replace(pair, name=derived_pair_name(pair))
+
+
+def _on_engine(pair: Pair, engine: str, bundled: Mapping[str, EngineArg] | None) -> Pair:
+    """The pair on another engine: what it says for its own engine only is dropped, and named.
+
+    Args:
+        pair: as it is written.
+        engine: what decodes instead.
+        bundled: what a bundled pair says for that engine; ``None`` for other pairs.
+    """
+    words: tuple[str, ...] = ()
+    if bundled is None:
+        given = {"engine_args": pair.engine_args, **{key: getattr(pair, key) for key in ADDRESSES}}
+        words = dropped_words(given, f"of the pair {pair.name!r}", f"{pair.engine}, not {engine}")
+    args = MappingProxyType(dict(bundled or {}))
+    return replace(pair, engine=engine, engine_args=args, python=None, endpoint=None, command=None, dropped=words)
+
+
+def dropped_words(given: Mapping[str, Any], whose: str, for_what: str) -> tuple[str, ...]:
+    """What is said for something else and does not hold, for a note; nothing if nothing was said.
+
+    Args:
+        given: by setting; of ``engine_args`` the names are told, never the values.
+        whose: who said it.
+        for_what: for what it was meant, and for what it is not.
+    """
+    args = given.get("engine_args") or {}
+    names = [*(f"engine_args.{name}" for name in args), *(key for key in given if key in _TOLD_BY_NAME and given[key])]
+    if not names:
+        return ()
+    shared = " Say dtype, tensor_parallel and context_tokens as keys of their own: they hold on every engine."
+    return (
+        f"{', '.join(names)} {whose} {'is' if len(names) == 1 else 'are'} for {for_what}: left out."
+        + (shared if args else ""),
+    )
 
 
 def derived_pair_name(pair: Pair) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_speedbench.config import (
     DEFAULT_FAMILY_ERROR,
     DEFAULT_ROUNDS,
+    SHARED_SETTINGS,
     GatePolicyName,
     Load,
     Mode,
@@ -26,7 +27,7 @@ from pytest_speedbench.config import (
 )
 from pytest_speedbench.errors import ConfigError
 from pytest_speedbench.settings.layers import BY_KEY, OUTER_SOURCES, Layer
-from pytest_speedbench.settings.pairs import resolve_pair
+from pytest_speedbench.settings.pairs import ADDRESSES, DROPPED, dropped_words, resolve_pair
 from pytest_speedbench.settings.project import Project
 from pytest_speedbench.splits.conditions import Condition
 from pytest_speedbench.splits.source import SplitSource
@@ -148,18 +149,29 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Any]:
         if "model" in layer.values:
             _forget(merged, ("pair", "drafter"))
         if "pair" in layer.values:
-            _forget(merged, ("model", "drafter", "draft_length", "engine_args", "python", "endpoint", "command"))
+            of_a_pair = ("draft_length", "engine_args", *ADDRESSES, *SHARED_SETTINGS)
+            _drop(merged, of_a_pair, f"other pairs, not {layer.values['pair']!r}, which {layer.name('pair')} names")
+            _forget(merged, ("model", "drafter"))
             # A project's default engine yields to the pair's own; one asked for outside of the code does not.
             if weak_engine:
                 merged.pop("engine", None)
         if "engine" in layer.values:
             weak_engine = layer.source not in OUTER_SOURCES
             if layer.values["engine"] != merged.get("engine"):
-                _forget(merged, ("engine_args", "python", "endpoint", "command"))
+                other = f"{merged.get('engine', 'another engine')}, not {layer.values['engine']}"
+                _drop(merged, ("engine_args", *ADDRESSES), f"{other}, which {layer.name('engine')} names")
         engine_args = {**merged.get("engine_args", {}), **layer.values.get("engine_args", {})}
         merged.update(layer.values)
         merged["engine_args"] = engine_args
     return merged
+
+
+def _drop(merged: dict[str, Any], keys: Sequence[str], for_what: str) -> None:
+    """Forget what was said for something else, and keep the words for it."""
+    given = {key: merged[key] for key in keys if key in merged}
+    words = dropped_words(given, "of weaker settings", for_what)
+    _forget(merged, keys)
+    merged[DROPPED] = (*merged.get(DROPPED, ()), *words)
 
 
 def _forget(merged: dict[str, Any], keys: Iterable[str]) -> None:

@@ -102,9 +102,10 @@ def test_engine_arguments_belong_to_the_engine_they_were_written_for() -> None:
 
 def test_a_bundled_pair_brings_arguments_for_vllm_unless_the_server_runs_already() -> None:
     served = {"pair": "tiny-eagle3", "engine": "vllm-serve"}
-    assert settings(command_line=served).pair.engine_args == {"dtype": "float32", "enforce_eager": True}
+    started = settings(command_line=served).pair
+    assert (started.dtype, started.engine_args, started.dropped) == ("float32", {"enforce_eager": True}, ())
     there = settings(command_line={**served, "endpoint": "http://localhost:8000"}).pair
-    assert (there.engine_args, there.endpoint) == ({}, "http://localhost:8000")
+    assert (there.dtype, there.engine_args, there.endpoint) == (None, {}, "http://localhost:8000")
 
 
 def test_engine_arguments_add_up_until_the_engine_changes() -> None:
@@ -360,3 +361,34 @@ def test_the_target_alone_has_nothing_of_a_drafter() -> None:
     }
     pair = Pair("p", "vllm", "/m", Drafter.parse("ngram"), args)
     assert pair.alone() == Pair("/m alone", "vllm", "/m", None, {"dtype": "float32"})
+
+
+def test_what_means_the_same_everywhere_outlives_a_change_of_engine() -> None:
+    table = {
+        "model": "/m",
+        "dtype": "bf16",
+        "tensor_parallel": 2,
+        "context_tokens": 4096,
+        "engine_args": {"threads": 2},
+    }
+    pair = settings({"pairs": {"big": table}}, command_line={"pair": "big", "engine": "vllm"}).pair
+    assert (pair.dtype, pair.tensor_parallel, pair.context_tokens) == ("bfloat16", 2, 4096)
+    assert pair.engine_args == {}
+
+
+def test_what_is_said_for_another_engine_is_named_and_its_values_are_not() -> None:
+    table = {"model": "/m", "python": "/venv/bin/python", "engine_args": {"token": "hf_secret"}}
+    dropped = settings({"pairs": {"big": table}}, command_line={"pair": "big", "engine": "vllm"}).pair.dropped
+    assert [words.partition(":")[0] for words in dropped] == [
+        "engine_args.token, python of the pair 'big' are for transformers, not vllm"
+    ]
+    assert not settings({"pairs": {"big": table}}, command_line={"pair": "big"}).pair.dropped
+
+
+def test_settings_of_the_project_that_do_not_hold_are_named() -> None:
+    project = {"engine": "vllm", "engine_args": {"max_num_seqs": 4}, "dtype": "float32"}
+    other = settings(project, command_line={"model": "/m", "engine": "sglang"}).pair
+    assert (other.dtype, other.engine_args) == ("float32", {})
+    assert other.dropped[0].startswith("engine_args.max_num_seqs of weaker settings is for vllm, not sglang, which")
+    paired = settings(project, command_line={"pair": "tiny-eagle3"}).pair
+    assert "engine_args.max_num_seqs, dtype of weaker settings are for other pairs" in paired.dropped[0]

@@ -6,6 +6,10 @@ from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
 from pytest_speedbench.engines.http.packages import check_packages
 from pytest_speedbench.engines.llamacpp.checks import check_pair
+from pytest_speedbench.engines.told import Told
+
+TOLD = Told(context_tokens="ctx_size", lacks=("tensor_parallel",), reads=("python", "endpoint", "command"))
+"""Its files decide the dtype."""
 
 
 def check(pair: Pair) -> None:

@@ -8,7 +8,10 @@ from pytest_speedbench.engines.http.command import check_command
 from pytest_speedbench.engines.http.endpoint import check_no_interpreter, root_url
 from pytest_speedbench.engines.http.packages import check_packages
 from pytest_speedbench.engines.openai.settings import read_settings
+from pytest_speedbench.engines.told import Told
 from pytest_speedbench.errors import EngineError
+
+TOLD = Told(context_tokens="context_tokens", reads=("python", "endpoint", "command"), asks_only=True)
 
 
 def check(pair: Pair) -> None:

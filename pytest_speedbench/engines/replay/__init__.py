@@ -10,6 +10,10 @@ from __future__ import annotations
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
 from pytest_speedbench.engines.replay.checks import check_pair
+from pytest_speedbench.engines.told import Told
+
+TOLD = Told("dtype")
+"""The context is that of the stored outputs, and nothing is spread over devices."""
 
 
 def check(pair: Pair) -> None:

@@ -34,4 +34,13 @@ def replayed(pair: Pair, outputs: Path) -> Pair:
     states = states_beside(outputs)
     if states.is_dir():
         args["states"] = str(states)
-    return replace(pair, engine="replay", engine_args=MappingProxyType(args), python=None, endpoint=None, command=None)
+    return replace(
+        pair,
+        engine="replay",
+        engine_args=MappingProxyType(args),
+        python=None,
+        endpoint=None,
+        command=None,
+        tensor_parallel=None,
+        context_tokens=None,
+    )

@@ -7,7 +7,10 @@ from pytest_speedbench.engines.base import Engine
 from pytest_speedbench.engines.sglang.checks import check_pair
 from pytest_speedbench.engines.sglang.failures import root_cause
 from pytest_speedbench.engines.sglang.versions import SGLANG
+from pytest_speedbench.engines.told import Told
 from pytest_speedbench.engines.worker.client import WorkerEngine
+
+TOLD = Told("dtype", "tp_size", "context_length", reads=("python",))
 
 
 def check(pair: Pair) -> None:

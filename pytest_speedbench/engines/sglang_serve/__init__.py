@@ -8,6 +8,9 @@ from pytest_speedbench.engines.http.endpoint import check_endpoint
 from pytest_speedbench.engines.http.packages import check_packages
 from pytest_speedbench.engines.sglang.checks import check_pair
 from pytest_speedbench.engines.sglang_serve.endpoint import KEY_VARIABLE
+from pytest_speedbench.engines.told import Told
+
+TOLD = Told("dtype", "tp_size", "context_length", reads=("python", "endpoint"))
 
 
 def check(pair: Pair) -> None:

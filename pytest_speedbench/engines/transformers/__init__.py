@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
+from pytest_speedbench.engines.told import Told
 from pytest_speedbench.engines.transformers.checks import check_pair
+
+TOLD = Told("dtype", context_tokens="context_tokens", lacks=("tensor_parallel",))
 
 
 def check(pair: Pair) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from pytest_speedbench.config import EngineArg
+from pytest_speedbench.config import DTYPES, EngineArg
 from pytest_speedbench.errors import EngineError, closest
-
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,7 @@ class TransformersOptions:
     threads: int | None = None
     attn_implementation: str | None = None
     prompt_lookup_max: int = 3
+    context_tokens: int | None = None
 
     @classmethod
     def parse(cls, engine_args: Mapping[str, EngineArg]) -> TransformersOptions:
@@ -53,6 +52,7 @@ class TransformersOptions:
             threads=_count(engine_args, "threads"),
             attn_implementation=_text(engine_args, "attn_implementation"),
             prompt_lookup_max=_count(engine_args, "prompt_lookup_max") or default.prompt_lookup_max,
+            context_tokens=_count(engine_args, "context_tokens"),
         )
 
 

@@ -48,7 +48,8 @@ class PairDecoder:
         if pair.drafter is not None:
             self._drafter = load_drafter(pair.drafter, drafter_checkpoint, self._target, self._placement, options)
         drafter_limit = self._drafter.context_tokens if self._drafter else None
-        self._context_tokens = min(self._target.context_tokens, drafter_limit or self._target.context_tokens)
+        limits = (self._target.context_tokens, drafter_limit, options.context_tokens)
+        self._context_tokens = min(limit for limit in limits if limit is not None)
 
     def info(self) -> EngineInfo:
         """What runs, as resolved."""

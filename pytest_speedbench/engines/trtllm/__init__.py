@@ -10,12 +10,15 @@ import os
 
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
+from pytest_speedbench.engines.told import Told
 from pytest_speedbench.engines.trtllm.checks import check_pair
 from pytest_speedbench.engines.trtllm.failures import root_cause
 from pytest_speedbench.engines.trtllm.gpu import check_gpus
 from pytest_speedbench.engines.trtllm.mpi import check_one_reporter
 from pytest_speedbench.engines.trtllm.versions import TENSORRT_LLM
 from pytest_speedbench.engines.worker.client import WorkerEngine
+
+TOLD = Told("dtype", "tensor_parallel_size", "max_seq_len", reads=("python",))
 
 
 def check(pair: Pair) -> None:

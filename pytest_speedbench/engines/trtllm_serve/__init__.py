@@ -13,10 +13,13 @@ from pytest_speedbench.engines.base import Engine
 from pytest_speedbench.engines.fit import check_models
 from pytest_speedbench.engines.http.endpoint import check_endpoint
 from pytest_speedbench.engines.http.packages import check_packages
+from pytest_speedbench.engines.told import Told
 from pytest_speedbench.engines.trtllm.checks import check_pair
 from pytest_speedbench.engines.trtllm.gpu import check_gpus
 from pytest_speedbench.engines.trtllm.mpi import check_one_reporter
 from pytest_speedbench.engines.trtllm_serve.command import KEY_VARIABLE, server_program
+
+TOLD = Told("dtype", "tensor_parallel_size", "max_seq_len", reads=("python", "endpoint"))
 
 
 def check(pair: Pair) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
+from pytest_speedbench.engines.told import Told
 from pytest_speedbench.engines.vllm.checks import check_pair
 from pytest_speedbench.engines.vllm.failures import root_cause
 from pytest_speedbench.engines.vllm.versions import VLLM
 from pytest_speedbench.engines.worker.client import WorkerEngine
+
+TOLD = Told("dtype", "tensor_parallel_size", "max_model_len", reads=("python",))
 
 
 def check(pair: Pair) -> None:

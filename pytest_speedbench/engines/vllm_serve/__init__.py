@@ -6,8 +6,11 @@ from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
 from pytest_speedbench.engines.http.endpoint import check_endpoint
 from pytest_speedbench.engines.http.packages import check_packages
+from pytest_speedbench.engines.told import Told
 from pytest_speedbench.engines.vllm.checks import check_pair
 from pytest_speedbench.engines.vllm_serve.endpoint import KEY_VARIABLE
+
+TOLD = Told("dtype", "tensor_parallel_size", "max_model_len", reads=("python", "endpoint"))
 
 
 def check(pair: Pair) -> None:
