@@ -18,6 +18,7 @@ from typing import Annotated
 import msgspec
 
 from pytest_speedbench.errors import OutputsError
+from pytest_speedbench.regular_files import read_regular
 
 _KIND = b"pytest-speedbench outputs "
 MAGIC = _KIND + b"2\n"
@@ -27,6 +28,12 @@ RECORD_COMMAND = "pytest … --speedbench-record-outputs"
 DEFAULT_OVERHANG = 16
 """The longest draft that stored outputs can judge, unless told otherwise."""
 _MOST_BYTES = 4 << 30
+_UNPACKED_BYTES = 16 << 20
+_MOST_COMPRESSED = 32
+"""Text compresses to a fifth or so, outputs in a loop to less; what is packed tighter is no text of a target.
+
+So a file of n bytes unpacks to at most 16 MiB + 32 n.
+"""
 _SHORT_VOCABULARY = 1 << 16
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -165,7 +172,7 @@ def read_outputs(path: Path) -> Outputs:
     """
     remedy = f"Record it with: {RECORD_COMMAND}"
     try:
-        data = path.read_bytes()
+        data = read_regular(path, _MOST_BYTES)
     except FileNotFoundError:
         raise OutputsError(f"There are no stored outputs {path}.", remedy) from None
     except OSError as error:
@@ -178,28 +185,38 @@ def read_outputs(path: Path) -> Outputs:
     if hashlib.sha256(body).digest() != digest:
         raise OutputsError(f"The stored outputs {path} are truncated or damaged.", remedy)
     try:
-        inflater = zlib.decompressobj()
-        read = msgspec.msgpack.decode(inflater.decompress(body, _MOST_BYTES), type=_File)
+        read = msgspec.msgpack.decode(_unpacked(body), type=_File)
         code = _code(read.head.vocab_size)
-        rows = tuple(_row(row, code, read.head.vocab_size) for row in read.rows)
+        rows = tuple(_row(row, code, read.head) for row in read.rows)
     except (zlib.error, msgspec.DecodeError, ValueError) as error:
         raise OutputsError(f"The stored outputs {path} are damaged: {error}.", remedy) from error
     return Outputs(read.head, rows)
 
 
-def _row(row: _Row, code: str, vocab_size: int) -> StoredOutput:
+def _unpacked(body: bytes) -> bytes:
+    most = min(_UNPACKED_BYTES + _MOST_COMPRESSED * len(body), _MOST_BYTES)
+    inflater = zlib.decompressobj()
+    unpacked = inflater.decompress(body, most)
+    if not inflater.eof and inflater.decompress(inflater.unconsumed_tail, 1):
+        raise ValueError(f"they unpack to more than {most:,} bytes, which no target's text does")
+    return unpacked
+
+
+def _row(row: _Row, code: str, head: OutputsHead) -> StoredOutput:
+    prompt, output, overhang = (_unpack(ids, code) for ids in (row.prompt, row.output, row.overhang))
+    if not prompt or not output or max(max(ids, default=0) for ids in (prompt, output, overhang)) >= head.vocab_size:
+        raise ValueError("a request is empty or has ids outside the vocabulary")
+    if len(prompt) + len(output) > head.context_tokens:
+        raise ValueError(f"a request has more than the context's {head.context_tokens} tokens")
     stored = StoredOutput(
-        tuple(_unpack(row.prompt, code)),
-        tuple(_unpack(row.output, code)),
-        tuple(_unpack(row.overhang, code)),
+        tuple(prompt),
+        tuple(output),
+        tuple(overhang),
         row.stopped,
         None if row.margins is None else tuple(_unpack(row.margins, "f")),
         row.seed,
         None if row.log_probabilities is None else tuple(_unpack(row.log_probabilities, "f")),
     )
-    ids = (*stored.prompt_ids, *stored.continued)
-    if not stored.prompt_ids or not stored.output_ids or max(ids) >= vocab_size:
-        raise ValueError("a request is empty or has ids outside the vocabulary")
     if stored.margins_nats is not None and len(stored.margins_nats) != len(stored.output_ids):
         raise ValueError("a request has margins for another number of tokens")
     likely = stored.log_probabilities_nats
@@ -221,9 +238,9 @@ def _pack(values: Sequence[float], code: str) -> bytes:
     return packed.tobytes()
 
 
-def _unpack(data: bytes, code: str) -> list[int]:
+def _unpack(data: bytes, code: str) -> array[int]:
     values = array(code)
     values.frombytes(data)
     if sys.byteorder == "big":
         values.byteswap()
-    return values.tolist()
+    return values

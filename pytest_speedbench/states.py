@@ -20,6 +20,7 @@ import msgspec
 
 from pytest_speedbench.errors import OutputsError
 from pytest_speedbench.outputs import StoredOutput
+from pytest_speedbench.regular_files import read_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -292,7 +293,7 @@ def open_states(folder: Path, *, record_command: str) -> RecordedStates:
     remedy = f"Record them with: {record_command}"
     path = folder / INDEX
     try:
-        index = msgspec.json.decode(path.read_bytes(), type=_Index)
+        index = msgspec.json.decode(read_regular(path), type=_Index)
     except FileNotFoundError:
         raise OutputsError(f"There are no recorded states {folder}.", remedy) from None
     except OSError as error:

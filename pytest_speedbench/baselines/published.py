@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from pytest_speedbench.errors import BaselineError
+from pytest_speedbench.regular_files import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ class PublishedFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def is_published(path: Path) -> bool:
     """Whether a file says that it holds published figures; one that cannot be read does not."""
     try:
-        return _has_format(json.loads(path.read_bytes()))
+        return _has_format(json.loads(read_regular(path)))
     except (OSError, ValueError, RecursionError):
         return False
 
@@ -78,7 +79,7 @@ def read_published(path: Path) -> PublishedFigures:
     """
     remedy = f"A file looks like this: {EXAMPLE}"
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_regular(path))
     except FileNotFoundError:
         raise BaselineError(f"There is no file {path}.", remedy) from None
     except OSError as error:

@@ -14,6 +14,7 @@ from pytest_speedbench.baselines.calibration import RepeatedCounts
 from pytest_speedbench.baselines.schema import FORMAT, SCHEMA_VERSION, Baseline
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.outputs import SUFFIX
+from pytest_speedbench.regular_files import read_regular
 from pytest_speedbench.states import states_beside
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _block(name: str, value: object) -> str:
 
 def _read_text(path: Path, record_command: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_regular(path).decode("utf-8")
     except FileNotFoundError:
         raise BaselineError(f"There is no baseline {path}.", f"Record one with: {record_command}") from None
     except IsADirectoryError:

@@ -16,6 +16,7 @@ from typing import Any
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint, weight_files
 from pytest_speedbench.engines.llamacpp.files import drafter_file, target_file
+from pytest_speedbench.regular_files import read_regular
 
 _VOLATILE_CONFIG_KEYS = frozenset({"transformers_version", "_name_or_path", "torch_dtype", "dtype"})
 """Config entries that say who wrote the file or how to store it, not what the model computes."""
@@ -114,7 +115,7 @@ def chat_template_sha256(folder: Path) -> str:
     """
     own_file = folder / "chat_template.jinja"
     if own_file.is_file():
-        return hashlib.sha256(own_file.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(own_file)).hexdigest()
     template = _read_object(folder / "tokenizer_config.json").get("chat_template") or ""
     text = template if isinstance(template, str) else _canonical(template)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -123,7 +124,7 @@ def chat_template_sha256(folder: Path) -> str:
 def _read_object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(read_regular(path))
     return content if isinstance(content, dict) else {}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_speedbench.errors import ConfigError
 from pytest_speedbench.pruning.text import tokenized_answers
+from pytest_speedbench.regular_files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +90,7 @@ def load_counts(path: Path, target: Path) -> TokenCounts:
             counted.update(ids)
         return _not_empty(TokenCounts(dict(counted), vocab_size, path.name, ours), path)
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=_File)
+        stored = msgspec.json.decode(read_regular(path), type=_File)
         counts = TokenCounts(
             dict(stored.counts), stored.vocab_size, stored.source, stored.tokenizer_sha256, stored.split_sha256
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_speedbench.errors import ConfigError
+from pytest_speedbench.regular_files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,5 +66,5 @@ def special_ids(folder: Path) -> frozenset[int]:
 def _object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(read_regular(path))
     return content if isinstance(content, dict) else {}

@@ -108,11 +108,16 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
 
 
 def test_a_file_that_may_not_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(_: Path) -> bytes:
+    def denied(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(os, "open", denied)
     refused(path, "cannot be read (Permission denied)")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "small.json")
+    refused(tmp_path / "small.json", "cannot be read (it is a pipe or a device)")
 
 
 def test_truncated_and_foreign_files(path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -113,6 +114,26 @@ def forged(path: Path, rows: list[object], head: OutputsHead = HEAD) -> Path:
 def test_rows_that_cannot_be_are_refused(tmp_path: Path, row: list[object]) -> None:
     with pytest.raises(OutputsError, match="are damaged"):
         read_outputs(forged(tmp_path / "mini.outputs", [row]))
+
+
+def test_a_text_longer_than_the_context_is_refused(tmp_path: Path) -> None:
+    row = [b"\1\0" * 2048, b"\1\0", b"", True, None, None, None]
+    with pytest.raises(OutputsError, match="more than the context's 2048 tokens"):
+        read_outputs(forged(tmp_path / "mini.outputs", [row]))
+
+
+def test_what_unpacks_to_far_more_than_it_is_is_not_unpacked(tmp_path: Path) -> None:
+    row = [b"\1\0" * 2000, b"\1\0", b"", True, None, None, None]
+    path = forged(tmp_path / "mini.outputs", [row] * 6000)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(OutputsError, match="unpack to more than"):
+        read_outputs(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mini.outputs")
+    with pytest.raises(OutputsError, match="a pipe or a device"):
+        read_outputs(tmp_path / "mini.outputs")
 
 
 def test_a_row_that_can_be_is_read(tmp_path: Path) -> None:
