@@ -16,7 +16,7 @@ def check_command(pair: Pair) -> None:
     Raises:
         EngineError: with the way out.
     """
-    words = _words(pair)
+    words = words_of(pair)
     if pair.python is not None:
         raise EngineError(
             f"The pair {pair.name!r} names an interpreter beside its command.",
@@ -52,13 +52,18 @@ def filled_in(pair: Pair, port: int) -> list[str]:
         values["draft_length"] = str(pair.drafter.draft_length)
         if pair.drafter.model is not None:
             values["drafter"] = str(open_checkpoint(pair.drafter.model, download=True).folder)
-    words = _words(pair)
+    words = words_of(pair)
     for name, value in values.items():
         words = [word.replace(f"{{{name}}}", value) for word in words]
     return [shutil.which(words[0]) or words[0], *words[1:]]
 
 
-def _words(pair: Pair) -> list[str]:
+def words_of(pair: Pair) -> list[str]:
+    """The command as the shell would part it.
+
+    Raises:
+        EngineError: it cannot be read, or is empty.
+    """
     try:
         words = shlex.split(pair.command or "")
     except ValueError as error:

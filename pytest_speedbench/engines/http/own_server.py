@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
+from pytest_speedbench.engines.lossy import LossySetting, refuse_printed
 from pytest_speedbench.engines.processes import EngineProcess
 from pytest_speedbench.errors import EngineError
 
@@ -29,6 +30,7 @@ os.execv(command[0], command)
 """
 _POLL_S = 0.2
 _LAST_WORDS_S = 3.0
+_ALL_LINES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class OwnServer:
         kind: what server it is, in words such as "vLLM".
         root_cause: finds the cause of a failure in what it printed; the empty text if there is none.
         model: the name under which it serves the pair's model, if we could choose one that nobody else's server has.
+        lossy: settings that would make its acceptance mean something else.
     """
 
     process: EngineProcess
@@ -48,6 +51,7 @@ class OwnServer:
     kind: str
     root_cause: Callable[[str], str]
     model: str | None = None
+    lossy: Sequence[LossySetting] = ()
 
     @classmethod
     def start(
@@ -59,6 +63,7 @@ class OwnServer:
         root_cause: Callable[[str], str],
         model: str | None = None,
         environment: Mapping[str, str] | None = None,
+        lossy: Sequence[LossySetting] = (),
     ) -> OwnServer:
         """Start a command that serves at :data:`HOST` and ``port``. It ends with the thread that started it.
 
@@ -69,16 +74,18 @@ class OwnServer:
             root_cause: as the attribute.
             model: as the attribute.
             environment: variables set on top of ours.
+            lossy: as the attribute.
         """
         tied = [sys.executable, "-I", "-c", _TIED_TO_US, str(os.getpid()), *command]
         process = EngineProcess.start(tied, environment=environment)
-        return cls(process, f"http://{HOST}:{port}", kind, root_cause, model)
+        return cls(process, f"http://{HOST}:{port}", kind, root_cause, model, lossy)
 
     async def wait_until_ready(self, client: ServerClient, paths: Sequence[str] = ("/health",)) -> None:
         """Wait until it answers at every one of these pages, with whatever it has there; its death is noticed at once.
 
         Raises:
-            EngineError: it ended instead; what it printed last is in it.
+            EngineError: it ended instead, what it printed last is in it; or it says that its acceptance is made up or
+                lossy.
         """
         while True:
             if (code := self.process.exit_code) is not None:
@@ -92,6 +99,7 @@ class OwnServer:
             with contextlib.suppress(ServerDownError):
                 for path in paths:
                     await client.find(path)
+                refuse_printed(self.kind, self.lossy, self.process.output(_ALL_LINES))
                 return
             await asyncio.sleep(_POLL_S)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.fit import check_fit, check_kind, check_target
-from pytest_speedbench.engines.http.command import check_command
+from pytest_speedbench.engines.http.command import check_command, words_of
 from pytest_speedbench.engines.http.endpoint import check_endpoint
 from pytest_speedbench.engines.llamacpp.arguments import binary_name, check_arguments, check_method
 from pytest_speedbench.engines.llamacpp.binary import find_binary, known_flags
 from pytest_speedbench.engines.llamacpp.endpoint import KEY_VARIABLE
 from pytest_speedbench.engines.llamacpp.files import drafter_file, target_file
+from pytest_speedbench.engines.llamacpp.lossy import SETTINGS
+from pytest_speedbench.engines.lossy import refuse_arguments, refuse_command, refuse_environment
 from pytest_speedbench.errors import EngineError
 
 
@@ -26,6 +28,7 @@ def check_pair(pair: Pair) -> None:
     if pair.endpoint is not None:
         check_endpoint(pair, KEY_VARIABLE)
         return
+    refuse_environment("llama.cpp", SETTINGS)
     if pair.python is not None:
         raise EngineError(
             f"The pair {pair.name!r} names an interpreter, and llama-server is no Python program.",
@@ -34,12 +37,14 @@ def check_pair(pair: Pair) -> None:
     if pair.command is not None:
         _check_given_command(pair)
         return
+    refuse_arguments("llama.cpp", SETTINGS, pair.engine_args)
     check_arguments(pair, known_flags(find_binary(binary_name(pair))))
     _check_models(pair)
 
 
 def _check_given_command(pair: Pair) -> None:
     check_command(pair)
+    refuse_command(SETTINGS, words_of(pair))
     if pair.engine_args:
         raise EngineError(
             f"The pair {pair.name!r} has engine arguments ({', '.join(sorted(pair.engine_args))}) beside its command.",

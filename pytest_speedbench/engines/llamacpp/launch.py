@@ -12,6 +12,7 @@ from pytest_speedbench.engines.http.own_server import HOST, OwnServer, free_port
 from pytest_speedbench.engines.llamacpp.arguments import binary_name, flags
 from pytest_speedbench.engines.llamacpp.binary import find_binary
 from pytest_speedbench.engines.llamacpp.files import drafter_file, target_file
+from pytest_speedbench.engines.llamacpp.lossy import SETTINGS
 
 KIND = "llama.cpp"
 _ERROR = re.compile(r"^(?:[\d.]+ E |.*\berror: )(.*)$", re.MULTILINE)
@@ -30,7 +31,7 @@ def start_server(pair: Pair, table: Mapping[str, EngineArg], slots_folder: str |
     """
     port = free_port()
     if pair.command is not None:
-        return OwnServer.start(filled_in(pair, port), port=port, kind=KIND, root_cause=root_cause)
+        return OwnServer.start(filled_in(pair, port), port=port, kind=KIND, root_cause=root_cause, lossy=SETTINGS)
     name, drafter = f"speedbench-{secrets.token_hex(4)}", drafter_file(pair)
     command = [
         find_binary(binary_name(pair)),
@@ -40,7 +41,7 @@ def start_server(pair: Pair, table: Mapping[str, EngineArg], slots_folder: str |
         *(("--slot-save-path", slots_folder) if slots_folder is not None else ()),
         *flags(table),
     ]
-    return OwnServer.start(command, port=port, kind=KIND, root_cause=root_cause, model=name)
+    return OwnServer.start(command, port=port, kind=KIND, root_cause=root_cause, model=name, lossy=SETTINGS)
 
 
 def root_cause(output: str) -> str:

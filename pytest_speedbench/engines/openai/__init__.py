@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
-from pytest_speedbench.engines.http.command import check_command
+from pytest_speedbench.engines.http.command import check_command, words_of
 from pytest_speedbench.engines.http.endpoint import check_no_interpreter, root_url
 from pytest_speedbench.engines.http.packages import check_packages
+from pytest_speedbench.engines.lossy import refuse_command, refuse_environment
+from pytest_speedbench.engines.openai.lossy import SETTINGS
 from pytest_speedbench.engines.openai.settings import read_settings
 from pytest_speedbench.engines.told import Told
 from pytest_speedbench.errors import EngineError
@@ -33,6 +35,8 @@ def check(pair: Pair) -> None:
         check_no_interpreter(pair)
     else:
         check_command(pair)
+        refuse_command(SETTINGS, words_of(pair))
+        refuse_environment("The server", SETTINGS)
 
 
 def create(pair: Pair) -> Engine:

@@ -10,6 +10,8 @@ import msgspec
 
 from pytest_speedbench.engines.http.client import RefusedError, ServerClient
 from pytest_speedbench.engines.http.served import ServedModel
+from pytest_speedbench.engines.lossy import refuse_arguments
+from pytest_speedbench.engines.sglang.lossy import SETTINGS
 from pytest_speedbench.engines.sglang.record import DraftShape, draft_shape
 from pytest_speedbench.errors import EngineError
 
@@ -42,12 +44,15 @@ async def sglang_shape(client: ServerClient, model: ServedModel) -> DraftShape |
     """How an SGLang server drafts, from its resolved arguments; ``None`` if it is none, or does not say.
 
     Raises:
+        EngineError: its acceptance is lossy.
         ServerDownError: the server does not answer.
     """
     if model.owner != "sglang":
         return None
+    page = await _page(client, SERVER_INFO)
+    refuse_arguments("The SGLang server", SETTINGS, page)
     try:
-        return draft_shape(await _page(client, SERVER_INFO))
+        return draft_shape(page)
     except (KeyError, TypeError, ValueError):
         return None
 

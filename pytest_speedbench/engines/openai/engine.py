@@ -28,6 +28,7 @@ from pytest_speedbench.engines.openai.answer import StreamedAnswer
 from pytest_speedbench.engines.openai.counters import speculation_counters
 from pytest_speedbench.engines.openai.description import check_model, server_name, server_version, sglang_shape
 from pytest_speedbench.engines.openai.dialects import CHAT_PATH, PATH, Prompt
+from pytest_speedbench.engines.openai.lossy import SETTINGS
 from pytest_speedbench.engines.openai.probe import Found, find_dialect
 from pytest_speedbench.engines.openai.read_back import prompt_in
 from pytest_speedbench.engines.openai.settings import ServerSettings, read_settings
@@ -153,7 +154,9 @@ class OpenAIEngine(BehindHttp):
 
     def _from_command(self) -> OwnServer:
         port = free_port()
-        return OwnServer.start(filled_in(self._pair, port), port=port, kind="pair's", root_cause=root_cause)
+        return OwnServer.start(
+            filled_in(self._pair, port), port=port, kind="pair's", root_cause=root_cause, lossy=SETTINGS
+        )
 
     async def _connect(self) -> EngineInfo:
         settings, checkpoint = self._settings, open_checkpoint(self._pair.model, download=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import BUNDLED_PREFIX, open_checkpoint
 from pytest_speedbench.engines.fit import check_models
+from pytest_speedbench.engines.lossy import refuse_arguments, refuse_environment
 from pytest_speedbench.engines.sglang.arguments import check_arguments
 from pytest_speedbench.engines.sglang.heads import layers_read
+from pytest_speedbench.engines.sglang.lossy import SETTINGS
 from pytest_speedbench.engines.sglang.versions import SGLANG
 
 
@@ -20,6 +22,8 @@ def check_pair(pair: Pair) -> None:
     """
     SGLANG.version(pair.python)
     check_arguments(pair)
+    refuse_arguments("SGLang", SETTINGS, pair.engine_args)
+    refuse_environment("SGLang", SETTINGS)
     check_models(pair)
     if pair.drafter is None or pair.drafter.model is None or pair.drafter.method is not DrafterMethod.EAGLE3:
         return

@@ -16,6 +16,7 @@ from pytest_speedbench.engines.http.behind import BehindHttp
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError, error_message
 from pytest_speedbench.engines.http.endpoint import root_url
 from pytest_speedbench.engines.http.served import served_model, vocabulary_size
+from pytest_speedbench.engines.lossy import refuse_arguments
 from pytest_speedbench.engines.requests import check_vocabulary
 from pytest_speedbench.engines.sglang.answers import (
     StreamedAnswer,
@@ -25,6 +26,7 @@ from pytest_speedbench.engines.sglang.answers import (
     sampling_params,
 )
 from pytest_speedbench.engines.sglang.arguments import engine_arguments
+from pytest_speedbench.engines.sglang.lossy import SETTINGS
 from pytest_speedbench.engines.sglang.record import DraftShape
 from pytest_speedbench.engines.sglang.repeats import Repeats
 from pytest_speedbench.engines.sglang.resolved import concurrency, devices_used, resolved_arguments
@@ -136,6 +138,7 @@ class SglangServeEngine(BehindHttp):
         model = await served_model(client, wanted)
         info = await server_info(client)
         check_switches(arguments, info)
+        refuse_arguments("The SGLang server", SETTINGS, info)
         self._shape = served_shape(info, self._pair.drafter)
         if self._server is not None and info["speculative_algorithm"] == "NGRAM":
             self._repeats = Repeats(self._forget)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_speedbench.engines.http.own_server import HOST, OwnServer, free_port
 from pytest_speedbench.engines.sglang.failures import root_cause
+from pytest_speedbench.engines.sglang.lossy import SETTINGS
 from pytest_speedbench.errors import EngineError
 
 _MODULE = "sglang.launch_server"
@@ -39,7 +40,7 @@ def start_server(python: str | None, arguments: Mapping[str, Any]) -> OwnServer:
     port, model = free_port(), f"speedbench-{secrets.token_hex(4)}"
     server = {"host": HOST, "port": port, "served_model_name": model, "log_level": "warning"}
     command = [interpreter, "-m", _MODULE, *flags({**server, **arguments})]
-    return OwnServer.start(command, port=port, kind="SGLang", root_cause=root_cause, model=model)
+    return OwnServer.start(command, port=port, kind="SGLang", root_cause=root_cause, model=model, lossy=SETTINGS)
 
 
 def flags(arguments: Mapping[str, Any]) -> list[str]:

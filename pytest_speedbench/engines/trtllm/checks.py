@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.fit import check_models
+from pytest_speedbench.engines.lossy import refuse_arguments, refuse_environment
 from pytest_speedbench.engines.trtllm.arguments import check_arguments
+from pytest_speedbench.engines.trtllm.lossy import SETTINGS
 from pytest_speedbench.engines.trtllm.versions import TENSORRT_LLM
 
 
@@ -18,4 +20,6 @@ def check_pair(pair: Pair) -> None:
     """
     TENSORRT_LLM.version(pair.python)
     check_arguments(pair)
+    refuse_arguments("TensorRT-LLM", SETTINGS, pair.engine_args)
+    refuse_environment("TensorRT-LLM", SETTINGS)
     check_models(pair)

@@ -18,6 +18,7 @@ from pytest_speedbench.engines.openai.settings import ServerSettings
 from pytest_speedbench.engines.trtllm.failures import root_cause
 from pytest_speedbench.engines.trtllm.gpu import gpu_name, gpus_needed
 from pytest_speedbench.engines.trtllm.greedy import check_sampling, greedy_only
+from pytest_speedbench.engines.trtllm.lossy import SETTINGS
 from pytest_speedbench.engines.trtllm.versions import TENSORRT_LLM, Version
 from pytest_speedbench.engines.trtllm_serve.command import (
     KEY_VARIABLE,
@@ -95,7 +96,7 @@ class TrtllmServeEngine(OpenAIEngine):
         write_arguments(self._arguments, file)
         model = str(open_checkpoint(self._pair.model, download=True).folder)
         command = server_command(self._pair, model, file, HOST, port)
-        return OwnServer.start(command, port=port, kind="TensorRT-LLM", root_cause=root_cause)
+        return OwnServer.start(command, port=port, kind="TensorRT-LLM", root_cause=root_cause, lossy=SETTINGS)
 
 
 def _settings(pair: Pair) -> ServerSettings:

@@ -19,11 +19,13 @@ from pytest_speedbench.engines.http.served import (
     served_model,
     vocabulary_size,
 )
+from pytest_speedbench.engines.lossy import refuse_arguments
 from pytest_speedbench.engines.openai.acceptance import acceptance_of
 from pytest_speedbench.engines.openai.answer import StreamedAnswer
 from pytest_speedbench.engines.openai.dialects import PATH
 from pytest_speedbench.engines.openai.read_back import prompt_in
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
+from pytest_speedbench.engines.vllm.lossy import SETTINGS
 from pytest_speedbench.engines.vllm.resolved import resolved_arguments
 from pytest_speedbench.engines.vllm_serve.completions import (
     DIALECT,
@@ -146,7 +148,11 @@ class VllmServeEngine(BehindHttp):
         if metrics is not None and metrics.keeps_statistics:
             positions = metrics.speculation and metrics.speculation.accepted_per_position
             check_draft_length(len(positions) if positions else None, self._draft_length)
-        return self._info(self._model, await server_version(client), await server_info(client), arguments)
+        info = await server_info(client)
+        speculation = info and getattr(info.config, "speculative_config", None)
+        if speculation is not None:
+            refuse_arguments("The vLLM server", SETTINGS, vars(speculation))
+        return self._info(self._model, await server_version(client), info, arguments)
 
     def _info(
         self, model: ServedModel, version: str, info: ServerInfo | None, arguments: Mapping[str, Any]

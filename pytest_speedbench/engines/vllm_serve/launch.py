@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_speedbench.engines.http.own_server import HOST, OwnServer, free_port
 from pytest_speedbench.engines.vllm.failures import root_cause
+from pytest_speedbench.engines.vllm.lossy import SETTINGS
 from pytest_speedbench.errors import EngineError
 
 _MODULE = "vllm.entrypoints.openai.api_server"
@@ -42,7 +43,7 @@ def start_server(python: str | None, arguments: Mapping[str, Any]) -> OwnServer:
         )
     command = [interpreter, "-m", _MODULE, *flags({**arguments, **server})]
     return OwnServer.start(
-        command, port=port, kind="vLLM", root_cause=root_cause, model=model, environment=_ENVIRONMENT
+        command, port=port, kind="vLLM", root_cause=root_cause, model=model, environment=_ENVIRONMENT, lossy=SETTINGS
     )
 
 
