@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
+from pytest_speedbench.engines.vocabularies import drafts_below
 from pytest_speedbench.errors import EngineError
 
+Vocabularies = Literal["equal", "padded", "any"]
+"""What an engine takes of a draft model: its size the target's, or another by padding only, or any."""
 
-def check_models(pair: Pair) -> None:
+
+def check_models(pair: Pair, vocabularies: Vocabularies = "equal") -> None:
     """Check that the pair's checkpoints exist and fit each other.
 
     A hub id that is not in the local cache is not looked at: it is fetched when the engine starts.
+
+    Args:
+        pair: of which models.
+        vocabularies: what the engine takes of a draft model.
 
     Raises:
         EngineError: with the way out.
@@ -25,7 +35,7 @@ def check_models(pair: Pair) -> None:
         check_kind(drafter, pair.drafter.method)
         check_heads(drafter, pair.drafter.method, pair.drafter.draft_length)
         if target is not None:
-            check_fit(target, drafter, pair.drafter.method)
+            check_fit(target, drafter, pair.drafter.method, vocabularies)
 
 
 def check_target(target: Checkpoint) -> None:
@@ -92,12 +102,19 @@ def check_heads(drafter: Checkpoint, method: DrafterMethod, draft_length: int) -
         )
 
 
-def check_fit(target: Checkpoint, drafter: Checkpoint, method: DrafterMethod) -> None:
+def check_fit(
+    target: Checkpoint, drafter: Checkpoint, method: DrafterMethod, vocabularies: Vocabularies = "equal"
+) -> None:
     """Target and drafter speak of the same tokens and, where the drafter reads hidden states, of the same width.
 
     Raises:
         EngineError: vocabularies or hidden sizes differ.
     """
+    if method is DrafterMethod.DRAFT_MODEL:
+        padded = vocabularies != "any" and drafts_below(target, drafter) is not None
+        if padded and vocabularies == "equal":
+            raise _padded(target, drafter)
+        return
     ours, theirs = drafter.size("vocab_size"), target.size("vocab_size")
     if method is not DrafterMethod.DFLASH and None not in (ours, theirs) and ours != theirs:
         raise EngineError(
@@ -113,3 +130,13 @@ def check_fit(target: Checkpoint, drafter: Checkpoint, method: DrafterMethod) ->
                 f"{target.reference!r} has {width}.",
                 "Give a head that was made for this target.",
             )
+
+
+def _padded(target: Checkpoint, draft: Checkpoint) -> EngineError:
+    return EngineError(
+        f"The draft model {draft.reference!r} has a vocabulary of {draft.size('vocab_size')} tokens, the target "
+        f"{target.reference!r} one of {target.size('vocab_size')}: they have one tokenizer and differ in padding only, "
+        "but this engine wants equal sizes.",
+        "Measure them with transformers or in a replay, which leave the padding out, or with vllm under "
+        "speculative_config.use_heterogeneous_vocab; or pad the smaller embedding.",
+    )

@@ -61,4 +61,4 @@ def _check_drafter(drafter: Drafter, model: str, target: Checkpoint | None) -> N
     if drafter.method is DrafterMethod.DRAFT_MODEL:
         check_computed(checkpoint, "draft model", drafts=False)
     if target is not None:
-        check_fit(target, checkpoint, drafter.method)
+        check_fit(target, checkpoint, drafter.method, "padded")

@@ -16,28 +16,38 @@ import torch
 from pytest_speedbench.acceptance import VerifyStep
 from pytest_speedbench.engines.replay.batches import batches, best_tokens, padded
 from pytest_speedbench.engines.replay.walk import Reach
+from pytest_speedbench.engines.transformers.draft_model import check_readable
 from pytest_speedbench.engines.transformers.loading import decoder_of
 from pytest_speedbench.errors import OutputsError
 from pytest_speedbench.outputs import StoredOutput
 
 
 def draft_model_reaches(
-    model: Any, outputs: Sequence[StoredOutput], draft_length: int, batch_tokens: int, unread: int = 0
+    model: Any,
+    outputs: Sequence[StoredOutput],
+    draft_length: int,
+    batch_tokens: int,
+    unread: int = 0,
+    below: int | None = None,
 ) -> list[Reach]:
     """What a draft model would have had accepted of every output.
 
     Args:
-        model: a transformers causal language model with the target's vocabulary.
+        model: a transformers causal language model with the target's tokens.
         outputs: what the target put out.
         draft_length: K.
         batch_tokens: tokens read at a time, padding included: what bounds the memory.
         unread: tokens at the beginning that the model is not given.
+        below: it proposes only ids below this; ``None`` for all of its vocabulary.
 
     Raises:
         OutputsError: a text is longer than the model's context.
+        EngineError: the target put out padding that the model has no row for.
     """
     texts = [_judged(stored, draft_length)[unread:] for stored in outputs]
     check_context(model, texts)
+    if below is not None:
+        check_readable(model, max(map(max, texts)))
     decoder, lm_head = decoder_of(model), model.get_output_embeddings()
     runs: dict[int, list[int]] = {}
     for places in batches([len(text) for text in texts], batch_tokens):
@@ -48,7 +58,7 @@ def draft_model_reaches(
             states = decoder(input_ids=ids, use_cache=False).last_hidden_state
             asked = torch.cat([states[row, first:last] for row, (first, last) in enumerate(spans)])
             follows = torch.cat([ids[row, first + 1 : last + 1] for row, (first, last) in enumerate(spans)])
-            guesses = best_tokens(lambda part: lm_head(part).argmax(dim=-1), asked, len(lm_head.weight))
+            guesses = best_tokens(lambda part: lm_head(part)[:, :below].argmax(dim=-1), asked, len(lm_head.weight))
             right = iter((guesses == follows).tolist())
         runs.update(
             (place, _runs(list(islice(right, last - first))))

@@ -18,6 +18,7 @@ from pytest_speedbench.engines.replay.stored_target import open_stored_target
 from pytest_speedbench.engines.replay.targets import LiveTarget, TargetStates
 from pytest_speedbench.engines.replay.walk import Judge
 from pytest_speedbench.engines.transformers.loading import Placement, load_language_model
+from pytest_speedbench.engines.vocabularies import drafts_below
 from pytest_speedbench.errors import EngineError
 
 _WITHOUT_THE_FIRST_TOKEN = ("sglang", "sglang-serve")
@@ -53,10 +54,15 @@ def load_judge(
     if drafter.method is DrafterMethod.DRAFT_MODEL:
         model = load_language_model(checkpoint, placement).model
         length = drafter.draft_length
+        below = drafts_below(open_checkpoint(pair.model, download=True), checkpoint)
         if drawn_at is None:
             unread = 1 if options.engine in _WITHOUT_THE_FIRST_TOKEN else 0
-            return Judge(lambda rows: draft_model_reaches(model, rows, length, batch_tokens, unread), batch_tokens)
-        return Judge(lambda rows: sampled_draft_reaches(model, rows, length, batch_tokens, drawn_at), batch_tokens)
+            return Judge(
+                lambda rows: draft_model_reaches(model, rows, length, batch_tokens, unread, below), batch_tokens
+            )
+        return Judge(
+            lambda rows: sampled_draft_reaches(model, rows, length, batch_tokens, drawn_at, below), batch_tokens
+        )
     target = _target(pair, options, placement)
     if drafter.method is DrafterMethod.MEDUSA:
         head = medusa_head(checkpoint, target.frame, drafter.draft_length)

@@ -52,7 +52,7 @@ def check_pair(pair: Pair) -> None:
     if drafter is not None:
         check_drafter(drafter, pair.drafter.method, pair.drafter.draft_length)
     if target is not None and drafter is not None:
-        check_fit(target, drafter, pair.drafter.method)
+        check_fit(target, drafter, pair.drafter.method, "padded")
 
 
 def check_packages() -> None:

@@ -33,6 +33,7 @@ from pytest_speedbench.engines.transformers.own_generators import (
     MtpCandidates,
     load_mtp_layers,
 )
+from pytest_speedbench.engines.vocabularies import drafts_below
 from pytest_speedbench.errors import EngineError
 
 
@@ -60,6 +61,7 @@ class LoadedDrafter:
 def load_drafter(
     drafter: Drafter,
     checkpoint: Checkpoint | None,
+    target_checkpoint: Checkpoint,
     target: LoadedModel,
     placement: Placement,
     options: TransformersOptions,
@@ -80,7 +82,18 @@ def load_drafter(
     if drafter.method is DrafterMethod.DFLASH:
         return _dflash(checkpoint, target.model, placement)
     assistant = load_language_model(checkpoint, placement, drafts=True)
-    return _draft_model(assistant, checkpoint, target, drafter.draft_length)
+    below = drafts_below(target_checkpoint, checkpoint)
+    if below is None and assistant.vocab_size != target.vocab_size:
+        raise EngineError(
+            f"The draft model {checkpoint.reference!r} has a vocabulary of {assistant.vocab_size} tokens, the target "
+            f"one of {target.vocab_size}.",
+            "Give a draft model with the target's tokenizer.",
+        )
+    return LoadedDrafter(
+        lambda _: DraftModelCandidates(assistant.model, drafter.draft_length, below),
+        {} if below is None else {"drafts_below": below},
+        context_tokens=assistant.context_tokens,
+    )
 
 
 def _ngram(draft_length: int, lookup_max: int) -> LoadedDrafter:
@@ -93,20 +106,6 @@ def _ngram(draft_length: int, lookup_max: int) -> LoadedDrafter:
         )
 
     return LoadedDrafter(candidates, {"prompt_lookup_max": lookup_max, "prompt_lookup_min": 1})
-
-
-def _draft_model(
-    assistant: LoadedModel, checkpoint: Checkpoint, target: LoadedModel, draft_length: int
-) -> LoadedDrafter:
-    if assistant.vocab_size != target.vocab_size:
-        raise EngineError(
-            f"The draft model {checkpoint.reference!r} has a vocabulary of {assistant.vocab_size} tokens, the target "
-            f"one of {target.vocab_size}.",
-            "Give a draft model with the target's tokenizer.",
-        )
-    return LoadedDrafter(
-        lambda _: DraftModelCandidates(assistant.model, draft_length), {}, context_tokens=assistant.context_tokens
-    )
 
 
 def _eagle3(checkpoint: Checkpoint, target: LoadedModel, draft_length: int) -> LoadedDrafter:

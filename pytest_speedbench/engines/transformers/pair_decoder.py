@@ -46,7 +46,9 @@ class PairDecoder:
         self._seam = DrafterSeam(self._target.model)
         self._drafter: LoadedDrafter | None = None
         if pair.drafter is not None:
-            self._drafter = load_drafter(pair.drafter, drafter_checkpoint, self._target, self._placement, options)
+            self._drafter = load_drafter(
+                pair.drafter, drafter_checkpoint, target_checkpoint, self._target, self._placement, options
+            )
         drafter_limit = self._drafter.context_tokens if self._drafter else None
         limits = (self._target.context_tokens, drafter_limit, options.context_tokens)
         self._context_tokens = min(limit for limit in limits if limit is not None)
@@ -88,6 +90,8 @@ class PairDecoder:
                     generation_config=self._generation_config(len(request.prompt_ids), sampling),
                     stopping_criteria=StoppingCriteriaList([output]),
                 )
+        except EngineError:
+            raise
         except Exception as error:
             raise EngineError(
                 f"transformers failed on request {request.request_id}: {type(error).__name__}: {error}",
@@ -232,7 +236,7 @@ def _open_checkpoints(pair: Pair) -> tuple[Checkpoint, Checkpoint | None]:
         return target, None
     drafter = open_checkpoint(pair.drafter.model, download=True)
     check_drafter(drafter, pair.drafter.method, pair.drafter.draft_length)
-    check_fit(target, drafter, pair.drafter.method)
+    check_fit(target, drafter, pair.drafter.method, "padded")
     return target, drafter
 
 
