@@ -9,19 +9,27 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_CLEAN_UP_S = 30.0
 
 
 class BackgroundLoop:
-    """Runs coroutines for a synchronous caller. Started on first use."""
+    """Runs coroutines for a synchronous caller. Started on first use.
 
-    def __init__(self) -> None:
+    Args:
+        clean_up_s: how long a cancelled coroutine may take to clean up, in seconds.
+    """
+
+    def __init__(self, clean_up_s: float = _CLEAN_UP_S) -> None:
+        self._clean_up_s = clean_up_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run to the end and return the result.
 
-        On Ctrl-C the coroutine is cancelled and its clean-up awaited before ``KeyboardInterrupt`` goes on.
+        Whatever is raised here while it waits, such as ``KeyboardInterrupt`` by Ctrl-C or the failure by which a
+        time-out of the test ends it, cancels the coroutine and goes on once it has cleaned up; a clean-up that does not
+        end is left behind after 30 s.
         """
         loop = self._started()
         outcome: concurrent.futures.Future[asyncio.Task[T]] = concurrent.futures.Future()
@@ -36,13 +44,14 @@ class BackgroundLoop:
 
         try:
             loop.call_soon_threadsafe(launch)
-            return outcome.result().result()
-        except KeyboardInterrupt:
+            done = outcome.result()
+        except BaseException:
             # It may come before, within or after the call above: launch does nothing the second time.
             loop.call_soon_threadsafe(launch)
             loop.call_soon_threadsafe(lambda: launched.result().cancel())
-            outcome.result()
+            concurrent.futures.wait([outcome], self._clean_up_s)
             raise
+        return done.result()
 
     def close(self) -> None:
         """Stop the thread. Safe to call twice."""

@@ -298,10 +298,10 @@ class Runner:
         return engine, info
 
     def _asked(self, asking: Coroutine[Any, Any, T]) -> T:
-        """What the engine answers; one that fails or falls silent is stopped."""
+        """What the engine answers; one that fails, falls silent or is interrupted is stopped: what it does is unknown."""
         try:
             return self._loop.run(asking)
-        except Exception:
+        except BaseException:
             self._stop_engine()
             raise
 

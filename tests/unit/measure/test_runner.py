@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -137,6 +138,29 @@ def test_a_stopped_run_says_what_it_left_out(runner: Runner, engines: list[Scrip
     assert again.counters is not None
     assert len(again.conversations) == 20
     assert len(engines) == 1
+
+
+def test_a_time_out_of_a_test_leaves_nothing_running_beside_the_next_one(
+    runner: Runner, engines: list[ScriptedEngine]
+) -> None:
+    class TimedOutError(BaseException):
+        """As pytest-timeout's signal method raises it in the main thread."""
+
+    def end(*_: object) -> None:
+        raise TimedOutError
+
+    slow = replace(PAIR, engine_args={"slow_s": 0.05})
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(TimedOutError):
+            runner.measure(slow, SPLIT, SAMPLING, Load(4))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert (engines[0].running, engines[0].stopped) == (0, 1)
+    assert engines[0].cancelled
+    assert runner.measure(replace(PAIR, engine_args={}), SPLIT, SAMPLING, Load(1)).complete
 
 
 def test_a_category_decided_at_its_last_prompt_was_not_stopped(runner: Runner) -> None:
