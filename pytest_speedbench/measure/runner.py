@@ -298,7 +298,7 @@ class Runner:
         return engine, info
 
     def _asked(self, asking: Coroutine[Any, Any, T]) -> T:
-        """What the engine answers; one that fails, falls silent or is interrupted is stopped: what it does is unknown."""
+        """What the engine answers; one that fails, falls silent or is interrupted is stopped: its state is unknown."""
         try:
             return self._loop.run(asking)
         except BaseException:
