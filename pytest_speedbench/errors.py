@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 from pytest_speedbench.printable import printable
+from pytest_speedbench.redaction import redact_text
 
 
 class SpeedbenchError(Exception):
@@ -16,12 +17,13 @@ class SpeedbenchError(Exception):
         remedy: one sentence: how to mend it.
 
     The pytest layer shows it without a traceback, as a usage error when it is known before any engine starts
-    and as a plain test failure afterwards. Both sentences may hold text from outside: they are made printable.
+    and as a plain test failure afterwards. Both sentences may hold text from outside: they are made
+    printable, and secrets in them are left out.
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
-        self.problem = printable(problem)
-        self.remedy = printable(remedy)
+        self.problem = printable(redact_text(problem))
+        self.remedy = printable(redact_text(remedy))
         super().__init__(self.problem, self.remedy)
 
     def __str__(self) -> str:
@@ -47,7 +49,7 @@ class EngineError(SpeedbenchError):
 
     def __init__(self, problem: str, remedy: str, output: str = "") -> None:
         super().__init__(problem, remedy)
-        self.output = printable(output)
+        self.output = printable(redact_text(output))
 
     def __str__(self) -> str:
         text = super().__str__()

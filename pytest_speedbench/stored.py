@@ -13,6 +13,7 @@ from pytest_speedbench.baselines import Baseline, baseline_path, check_keeps_pro
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.kept import Kept, shown
 from pytest_speedbench.measure import Run
+from pytest_speedbench.redaction import redact_text
 from pytest_speedbench.report.entries import BaselineEntry
 from pytest_speedbench.settings import Settings
 
@@ -92,7 +93,7 @@ class StoredBaselines:
         args = [str(arg) for arg in self._config.invocation_params.args if arg != "--speedbench-update"]
         if any(arg.startswith("--speedbench-pair") for arg in args):
             args = _without_candidate(args)  # a pair's baseline is that of its own drafter
-        return shlex.join(["pytest", *args, "--speedbench-update"])
+        return shlex.join(["pytest", *map(redact_text, args), "--speedbench-update"])
 
 
 def _without_candidate(args: Sequence[str]) -> list[str]:

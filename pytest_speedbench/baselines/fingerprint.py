@@ -7,6 +7,8 @@ version only in the hardware key.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_speedbench.config import EngineArg
     from pytest_speedbench.measure.run import Run
 
+_URL = re.compile(r"https?://[^\s()]+")
 _PARALLELISM_ARGS = frozenset({"tp_size", "pp_size", "dp_size", "ep_size", "tp", "pp", "dp", "ep"})
 _BATCHING_ARGS = frozenset(
     {
@@ -111,7 +114,7 @@ class HardwareKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(cls, run: Run) -> HardwareKey:
         """The hardware key of a run."""
         return cls(
-            device=run.engine.device,
+            device=without_address(run.engine.device),
             device_count=run.engine.device_count,
             driver=run.engine.driver,
             engine=run.engine.name,
@@ -168,7 +171,14 @@ def hardware_differences(baseline: HardwareKey, measured: HardwareKey) -> tuple[
     """
     if baseline.dtype is None or measured.dtype is None:
         measured = msgspec.structs.replace(measured, dtype=baseline.dtype)
+    # Older baselines hold the address of their endpoint.
+    baseline = msgspec.structs.replace(baseline, device=without_address(baseline.device))
     return _differences(baseline, measured)
+
+
+def without_address(device: str) -> str:
+    """A device in words, with a short hash for the address of a server: enough to tell two servers apart."""
+    return _URL.sub(lambda found: f"the endpoint {hashlib.sha256(found[0].encode()).hexdigest()[:8]}", device)
 
 
 _NAMED_ONLY = frozenset({"dtype"})

@@ -15,6 +15,7 @@ from pytest_speedbench.baselines.prompts import Name, PromptEntry, check_unique,
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures, summarize_records
 from pytest_speedbench.metrics.throughput import throughput
+from pytest_speedbench.redaction import redact_text, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,16 +181,16 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             hardware_key=HardwareKey.of(run),
             recorded=Recorded(
                 date=date,
-                target=run.pair.model,
-                drafter=str(run.pair.drafter),
+                target=redact_text(run.pair.model),
+                drafter=redact_text(str(run.pair.drafter)),
                 drafter_sha256=run.models.drafter_sha256,
                 engine=run.engine.name,
                 engine_version=run.engine.version,
-                engine_args=dict(sorted(run.engine.args.items())),
+                engine_args=redacted(dict(sorted(run.engine.args.items()))),
                 split_prompts=run.split.prompts,
                 environment=dict(sorted(run.environment.items())),
                 package_version=_package_version(),
-                split_origin=run.split.origin or None,
+                split_origin=redact_text(run.split.origin) or None,
             ),
             prompts=prompts,
         )

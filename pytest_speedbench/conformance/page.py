@@ -11,6 +11,7 @@ from pytest_speedbench.config import Pair
 from pytest_speedbench.conformance.effort import Effort
 from pytest_speedbench.conformance.findings import Finding, Outcome
 from pytest_speedbench.engines.base import EngineInfo
+from pytest_speedbench.redaction import redact_text
 
 _WIDTH = 118
 
@@ -41,7 +42,7 @@ def plain_page(of: Mapping[str, str], findings: Sequence[Finding]) -> list[str]:
         head = f"{finding.outcome.value:<8} {finding.promise:<13} "
         body = f"{finding.title}: {finding.words}"
         lines += textwrap.wrap(body, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
-    return [*lines, "", tally(findings)]
+    return [*map(redact_text, lines), "", tally(findings)]
 
 
 def markdown_page(of: Mapping[str, str], findings: Sequence[Finding]) -> str:
@@ -53,7 +54,7 @@ def markdown_page(of: Mapping[str, str], findings: Sequence[Finding]) -> str:
         outcome = f"**{finding.outcome.value}**" if finding.outcome is Outcome.BROKEN else finding.outcome.value
         words = finding.words.replace("|", "\\|").replace("\n", " ")
         lines.append(f"| {finding.title} (`{finding.promise}`) | {outcome} | {words} |")
-    return "\n".join(lines) + "\n"
+    return redact_text("\n".join(lines) + "\n")
 
 
 def tally(findings: Sequence[Finding]) -> str:

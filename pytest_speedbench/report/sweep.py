@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pytest_speedbench.acceptance import AcceptanceSource
+from pytest_speedbench.redaction import redacted
 from pytest_speedbench.report.terminal import ABSENT, FigureTable, figure_table, number, render
 from pytest_speedbench.sweeps.draft_length import AtConcurrency, DraftLengthSweep, RoundDone, Row
 from pytest_speedbench.sweeps.speed import Interval
@@ -17,7 +18,7 @@ JSON_SCHEMA = "speedbench-draft-length/1"
 
 def draft_length_json(sweep: DraftLengthSweep) -> bytes:
     """Every figure of the sweep, named as in :mod:`pytest_speedbench.sweeps.draft_length`; absent is null."""
-    plain = msgspec.to_builtins(sweep, enc_hook=_plain)
+    plain = redacted(msgspec.to_builtins(sweep, enc_hook=_plain))
     return msgspec.json.format(msgspec.json.encode({"schema": JSON_SCHEMA, **plain}), indent=2) + b"\n"
 
 

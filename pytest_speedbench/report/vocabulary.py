@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pytest_speedbench.gate.figures import AL_MACRO
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures
+from pytest_speedbench.redaction import redacted
 from pytest_speedbench.report.measurement import describe_drafter, describe_load, describe_split
 from pytest_speedbench.report.terminal import ABSENT, FigureTable, figure_table, render, share
 from pytest_speedbench.sweeps.vocabulary import SizeCell, SizeRow, Standing, VocabularySweep
@@ -88,7 +89,7 @@ def vocabulary_json(sweep: VocabularySweep) -> bytes:
         },
         "notes": sweep.notes,
     }
-    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(redacted(content)), indent=1) + b"\n"
 
 
 def _row_json(row: SizeRow) -> dict[str, Any]:

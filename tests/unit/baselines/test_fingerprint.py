@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from pytest_speedbench.acceptance import AcceptanceSource
@@ -99,3 +100,15 @@ def test_a_stream_is_not_compared_with_an_engines_record() -> None:
 def test_what_decides_speed_is_named(measured: Run, words: str) -> None:
     assert hardware_words(measured) == [words]
     assert acceptance_words(measured) == []
+
+
+def test_a_server_is_told_from_another_without_its_address() -> None:
+    def behind(address: str) -> HardwareKey:
+        device = f"unknown (behind {address})"
+        return HardwareKey.of(replace(BASE, engine=replace(BASE.engine, device=device)))
+
+    here, there = behind("http://10.0.0.3:8000"), behind("http://10.0.0.4:8000")
+    assert "10.0.0.3" not in here.device
+    assert (here == behind("http://10.0.0.3:8000"), here == there) == (True, False)
+    old = msgspec.structs.replace(here, device="unknown (behind http://10.0.0.3:8000)")
+    assert not hardware_differences(old, here)
