@@ -18,6 +18,7 @@ from pytest_speedbench.config import (
 )
 from pytest_speedbench.errors import ConfigError, closest
 from pytest_speedbench.options import Kind
+from pytest_speedbench.paths import at_home
 from pytest_speedbench.splits.conditions import parse_conditions
 from pytest_speedbench.splits.source import InputLength, parse_input_length
 from pytest_speedbench.tolerance import parse_tolerance
@@ -49,7 +50,7 @@ def _folder(value: Any, name: str) -> Path:
 
 def _cache(value: Any, name: str) -> Path | None:
     """A folder; ``None`` for off."""
-    return None if value in ("off", False) else _folder(value, name).expanduser()
+    return None if value in ("off", False) else at_home(str(_folder(value, name)))
 
 
 def _columns(value: Any, name: str) -> tuple[tuple[str, str], ...]:

@@ -25,6 +25,7 @@ from pytest_speedbench.metrics.lossless import Difference, Judged
 from pytest_speedbench.on_terminal import progress_on
 from pytest_speedbench.options import MARKER_KEYS, OPTIONS
 from pytest_speedbench.outputs import Outputs, write_outputs
+from pytest_speedbench.paths import lies_at
 from pytest_speedbench.report.entries import Entry
 from pytest_speedbench.settings import (
     COMMAND_LINE,
@@ -139,7 +140,7 @@ class SpeedbenchSession:
                     did_you_mean(category, categories),
                 )
         folder = self._config.rootpath / settings.baseline_dir
-        if folder.exists() and not folder.is_dir():
+        if lies_at(folder, "The baseline folder", BaselineError) == "file":
             raise BaselineError(
                 f"The baseline folder {folder} is a file.", "Name a folder with --speedbench-baseline-dir."
             )

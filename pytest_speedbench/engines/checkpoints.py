@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from pytest_speedbench.errors import EngineError
+from pytest_speedbench.paths import at_home, lies_at
 
 BUNDLED_PREFIX = "bundled:"
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "tiny"
@@ -110,10 +111,11 @@ def open_checkpoint(reference: str, *, download: bool) -> Checkpoint | None:
 def _local_folder(reference: str) -> Path | None:
     if reference.startswith(BUNDLED_PREFIX):
         return _bundled_folder(reference)
-    folder = Path(reference).expanduser()
-    if folder.is_dir():
+    folder = at_home(reference)
+    there = lies_at(folder, "A model", EngineError)
+    if there == "folder":
         return folder
-    if folder.exists():
+    if there == "file":
         raise EngineError(
             f"The model {reference!r} is a file.", "Give the folder that holds config.json and the weights."
         )

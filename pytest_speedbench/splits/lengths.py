@@ -21,7 +21,10 @@ _ROUNDS = 6
 _END_CHARS = 32
 _A = TypeVar("_A")
 _B = TypeVar("_B")
-_COUNT = re.compile(r"(\d+)(k?)")
+_COUNT = re.compile(r"(\d{1,15})(k?)")
+_SHOWN = 40
+MAX_TOKENS = 10_000_000
+"""Of a prompt: the longest context of any target that is known."""
 
 
 def parse_count(text: str) -> int | None:
@@ -39,8 +42,10 @@ def parse_tokens(text: str) -> int:
     tokens = parse_count(text)
     if not tokens:
         raise ConfigError(
-            f"{text!r} is no length in tokens.", "Write a whole number such as 8192, or 8k for 8000 tokens."
+            f"{text[:_SHOWN]!r} is no length in tokens.", "Write a whole number such as 8192, or 8k for 8000 tokens."
         )
+    if tokens > MAX_TOKENS:
+        raise ConfigError(f"{tokens} tokens are asked of a prompt.", f"No target takes more than {MAX_TOKENS:,}.")
     return tokens
 
 

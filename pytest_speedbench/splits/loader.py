@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from pytest_speedbench.errors import SplitError, closest
+from pytest_speedbench.paths import lies_at
 from pytest_speedbench.splits.reading import files_of, read_files
 from pytest_speedbench.splits.rows import Reading
 from pytest_speedbench.splits.schema import Split, TextTokenizer
@@ -64,7 +65,7 @@ def _read(wanted: SplitSource, root: Path) -> Split:
     if name in bundled_splits():
         with resources.as_file(_BUNDLED / f"{name}.jsonl") as file:
             return _split(name, _reading(wanted, (file,), f"the bundled split {name!r}"), f"bundled {name}")
-    if path.exists() or path.is_symlink():
+    if lies_at(path, "The split", SplitError) != "nothing":
         return _split(_name_of(path), _reading(wanted, files_of(path)), name)
     config, _, revision = name.partition("@")
     if config in CONFIGS:

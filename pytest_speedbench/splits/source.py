@@ -14,7 +14,9 @@ RANDOM_PREFIX = "random:"
 DEFAULT_RANDOM_PROMPTS = 80
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(/(?P<config>[\w.-]+))?(@(?P<revision>[\w./-]+))?")
-_RANDOM = re.compile(r"(?P<tokens>\d+k?)(x(?P<prompts>\d+))?")
+_RANDOM = re.compile(r"(?P<tokens>\d+k?)(x(?P<prompts>\d{1,9}))?")
+_MAX_RANDOM_TOKENS = 500_000_000
+"""Of all prompts together: some two gigabytes of text, as much as is read of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,13 @@ class SplitSource:
                 f"The split {self.source!r} does not say how many random tokens.",
                 "Write random:TOKENS or random:TOKENSxPROMPTS, e.g. random:1kx80.",
             )
-        prompts = found["prompts"]
-        return RandomSource(parse_tokens(found["tokens"]), int(prompts) if prompts else DEFAULT_RANDOM_PROMPTS)
+        source = RandomSource(parse_tokens(found["tokens"]), int(found["prompts"] or DEFAULT_RANDOM_PROMPTS))
+        if source.tokens * source.prompts > _MAX_RANDOM_TOKENS:
+            raise ConfigError(
+                f"The split {self.source!r} has {source.tokens * source.prompts:,} tokens.",
+                f"Ask for at most {_MAX_RANDOM_TOKENS:,} in all.",
+            )
+        return source
 
     @property
     def needs_tokenizer(self) -> bool:
