@@ -19,6 +19,7 @@ LONG = "x" * 5000
 def test_what_lies_at_a_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (tmp_path / "circle").symlink_to("circle")
     found = [
         lies_at(tmp_path / name, "It", SplitError)
         for name in (".", "circle", "file", "link", "nothing", "file/below", "a\0b")
