@@ -6,61 +6,37 @@ from pathlib import Path
 
 import pytest
 
-from pytest_speedbench.baselines import Baseline, write_baseline
 from pytest_speedbench.errors import SpeedbenchError, VerdictError
 from pytest_speedbench.on_terminal import in_words
-from pytest_speedbench.options import REPORT_ATTRIBUTE
-from pytest_speedbench.report.entries import BaselineEntry, Entry, MeasurementEntry, to_plain
+from pytest_speedbench.options import FIXTURE, REPORT_ATTRIBUTE
+from pytest_speedbench.report.entries import Entry, MeasurementEntry, to_plain
 from pytest_speedbench.report.junit import figures
 
-_KEPT = pytest.StashKey["Kept"]()
+_KEPT = pytest.StashKey["list[Entry]"]()
 
 
-class Kept:
-    """What one test measured, and the baselines it would write if it passes, each with a note for the summary."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.staged: list[tuple[Path, Baseline, str]] = []
-        self.passed = False
-
-    @classmethod
-    def open(cls, item: pytest.Item) -> Kept:
-        """Begin to keep what a test measures."""
-        item.stash[_KEPT] = cls()
-        return item.stash[_KEPT]
-
-    @staticmethod
-    def of(item: pytest.Item) -> Kept:
-        """What is kept of a test that was opened."""
-        return item.stash[_KEPT]
-
-    def write_staged(self, item: pytest.Item, root: Path) -> None:
-        """Write the baselines that a passing test staged."""
-        if self.passed:
-            for folder, baseline, note in self.staged:
-                path = write_baseline(folder, baseline)
-                self.entries.append(BaselineEntry(item.nodeid, shown(path, root), "written", note))
+def open_test(item: pytest.Item) -> None:
+    """Begin to keep what a test measures, reads and stages."""
+    item.stash[_KEPT] = []
 
 
 def record(item: pytest.Item, entry: Entry) -> None:
     """Keep an entry for the summary, and a measurement's figures as properties of the test for other reports."""
-    Kept.of(item).entries.append(entry)
+    item.stash[_KEPT].append(entry)
     if isinstance(entry, MeasurementEntry):
         item.user_properties.extend(figures(entry))
 
 
 def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Give the report its entries; show a user's mistake or a regression as words, not as a traceback."""
+    """Give the report its entries; show a user's mistake or a regression as words, not as a traceback.
+
+    The last report of every test that asked for the fixture has entries, if only none, so that whoever reads reports
+    can tell these tests from others.
+    """
     if report.failed and call.excinfo and isinstance(call.excinfo.value, (SpeedbenchError, VerdictError)):
         report.longrepr = in_words(item, str(call.excinfo.value))
-    kept = item.stash.get(_KEPT, None)
-    if kept is None:
-        return
-    if call.when == "call":
-        kept.passed = report.passed
-    if call.when == "teardown":
-        setattr(report, REPORT_ATTRIBUTE, [to_plain(entry) for entry in kept.entries])
+    if call.when == "teardown" and (_KEPT in item.stash or FIXTURE in getattr(item, "fixturenames", ())):
+        setattr(report, REPORT_ATTRIBUTE, [to_plain(entry) for entry in item.stash.get(_KEPT, [])])
 
 
 def shown(path: Path, root: Path) -> str:

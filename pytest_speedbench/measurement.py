@@ -199,6 +199,7 @@ class Speedbench:
     def _measure(self, settings: Settings, *, fresh: bool) -> Measurement:
         self._session.check(settings)
         run = self._session.measure(settings, fresh=fresh)
+        self._session.stage_outputs(self._item, settings, run)
         return Measurement.recorded(self._session, self._item, settings, run)
 
 
@@ -323,7 +324,7 @@ class Measurement:
             )
         alone = self.run.pair.alone()
         asked = [count for count in (prompts, self.settings.prompts) if count is not None]
-        settings = replace(self.settings, pair=alone, prompts=min(asked, default=None))
+        settings = replace(self.settings, pair=alone, prompts=min(asked, default=None), record_outputs=False)
         target = self._session.measure(settings)
         found = differences(target, self.run)
         judged = self._session.judge(settings, target, found)

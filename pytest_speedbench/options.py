@@ -181,5 +181,8 @@ _NOT_A_TESTS = ("baseline-dir", "cache-dir", "conformance-report", "record-outpu
 MARKER_KEYS: tuple[str, ...] = tuple(option.key for option in OPTIONS if option.name not in _NOT_A_TESTS)
 """What ``@pytest.mark.speedbench(...)`` takes."""
 
+FIXTURE = "speedbench"
+"""The fixture through which tests measure."""
+
 REPORT_ATTRIBUTE = "speedbench"
 """The attribute of a test's teardown report that carries what the test measured."""

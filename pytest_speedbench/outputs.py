@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import tempfile
 import zlib
 from array import array
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from pytest_speedbench.errors import OutputsError
+from pytest_speedbench.places import write_whole
 from pytest_speedbench.regular_files import read_regular
 
 _KIND = b"pytest-speedbench outputs "
@@ -136,8 +136,8 @@ class _File(msgspec.Struct, frozen=True):
     rows: list[_Row]
 
 
-def write_outputs(path: Path, outputs: Outputs) -> None:
-    """Write the file whole or not at all."""
+def outputs_bytes(outputs: Outputs) -> bytes:
+    """The file's content."""
     code = _code(outputs.head.vocab_size)
     rows = [
         _Row(
@@ -152,16 +152,22 @@ def write_outputs(path: Path, outputs: Outputs) -> None:
         for row in outputs.rows
     ]
     body = zlib.compress(msgspec.msgpack.encode(_File(outputs.head, rows)), 9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
-        try:
-            draft.write(MAGIC + hashlib.sha256(body).digest() + body)
-            draft.close()
-            Path(draft.name).chmod(0o644)
-            Path(draft.name).replace(path)
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise
+    return MAGIC + hashlib.sha256(body).digest() + body
+
+
+def write_outputs(path: Path, outputs: Outputs) -> None:
+    """Write the file whole or not at all.
+
+    Raises:
+        OutputsError: the place cannot be written.
+    """
+    try:
+        write_whole(path, outputs_bytes(outputs))
+    except OSError as error:
+        raise OutputsError(
+            f"The outputs {path} cannot be written ({error.strerror or error}).",
+            "Check the folder's permissions and free space, or name another baselines folder.",
+        ) from error
 
 
 def read_outputs(path: Path) -> Outputs:

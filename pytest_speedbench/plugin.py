@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_speedbench.options import MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
+from pytest_speedbench.options import FIXTURE, MARKER_KEYS, OPTIONS, REPORT_ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from pytest_speedbench.measurement import Speedbench
     from pytest_speedbench.session import SpeedbenchSession
     from pytest_speedbench.splits import Split
+    from pytest_speedbench.updates import Update
 
 _SESSION = pytest.StashKey["SpeedbenchSession"]()
+_SUMMARY = pytest.StashKey["_Summary"]()
 _GIVEN = pytest.StashKey[bool]()
 
 
@@ -42,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and the summary; check settings that were given outside of tests at once."""
     keys = ", ".join(f"{key}=..." for key in MARKER_KEYS)
     config.addinivalue_line("markers", f"speedbench({keys}): what the speedbench fixture measures in this test")
-    config.pluginmanager.register(_Summary(config), "speedbench-summary")
+    config.stash[_SUMMARY] = _Summary(config)
+    config.pluginmanager.register(config.stash[_SUMMARY], "speedbench-summary")
     config.stash[_GIVEN] = _given(config)
     if config.stash[_GIVEN]:
         _session(config).check_outside()
@@ -56,7 +59,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Check what the collected tests ask for, before any engine starts."""
-    ours = [item for item in session.items if "speedbench" in getattr(item, "fixturenames", ())]
+    ours = [item for item in session.items if FIXTURE in getattr(item, "fixturenames", ())]
     if ours:
         _session(session.config).check_items(ours)
 
@@ -69,7 +72,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop the engines."""
+    """Write what the session may write, stop the engines."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.stash[_SUMMARY].finish(session)
     if _SESSION in session.config.stash:
         session.config.stash[_SESSION].close()
 
@@ -86,13 +91,12 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture
-def speedbench(request: pytest.FixtureRequest) -> Generator[Speedbench, None, None]:
+def speedbench(request: pytest.FixtureRequest) -> Speedbench:
     """Measure a target+drafter pair, record its acceptance and throughput, and gate it against its baseline."""
     from pytest_speedbench.measurement import Speedbench
 
     session = _session(request.config)
-    yield Speedbench(session, request.node, session.open_test(request.node))
-    session.close_test(request.node)
+    return Speedbench(session, request.node, session.open_test(request.node))
 
 
 @pytest.fixture
@@ -114,22 +118,53 @@ def speedbench_split(speedbench: Speedbench) -> Callable[[str], Split]:
 
 
 class _Summary:
-    """Gathers what tests measured from their reports; with xdist it lives on the controller."""
+    """Gathers what tests measured and how they ended from their reports; with xdist it lives on the controller."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._entries: list[dict[str, Any]] = []
+        self._entries: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._not_passed: dict[str, str] = {}
+        self._lost = ""
+        self._update: Update | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep a report's measurements."""
-        self._entries.extend(getattr(report, REPORT_ATTRIBUTE, ()))
+        """Keep a report's entries, and whether a test failed in any of its phases and subtests."""
+        test, plain = report.nodeid, getattr(report, REPORT_ATTRIBUTE, None)
+        if report.outcome not in ("passed", "failed", "skipped"):  # it is to be run again
+            self._not_passed.pop(test, None)
+            return
+        if report.failed:
+            self._not_passed[test] = "failed"
+        elif (report.skipped or hasattr(report, "wasxfail")) and not hasattr(report, "context"):  # no subtest's
+            self._not_passed.setdefault(test, "skipped")
+        if plain is not None:
+            self._entries[test, getattr(report, "worker_id", "")] = plain  # --dist=each runs a test on every worker
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, error: object) -> None:
+        """Notice that a worker died, and what it staged with it."""
+        if error:
+            self._lost = "a worker was lost"
+
+    def finish(self, session: pytest.Session) -> None:
+        """Write the staged files, all or none. Those of skipped and xfailed tests are none of them."""
+        staged = [plain for entries in self._entries.values() for plain in entries if plain["type"] == "staged"]
+        if staged:
+            from pytest_speedbench.updates import finish_session
+
+            ours = dict.fromkeys(test for test, _ in self._entries)
+            failed = [test for test in ours if self._not_passed.get(test) == "failed"]
+            passed = [plain for plain in staged if plain["test"] not in self._not_passed]
+            self._update = finish_session(session, staged, passed, failed, self._lost)
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Say what was measured."""
-        if self._entries:
+        entries = [plain for test in self._entries.values() for plain in test]
+        if entries:
             from pytest_speedbench.summary import write_summary
 
-            write_summary(terminalreporter, self._config, self._entries, _session(self._config).settings().baseline_dir)
+            folder = _session(self._config).settings().baseline_dir
+            write_summary(terminalreporter, self._config, entries, folder, self._update)
 
 
 def _given(config: pytest.Config) -> bool:

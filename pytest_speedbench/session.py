@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 
 from pytest_speedbench.baselines import Baseline
-from pytest_speedbench.baselines.replaying import asked_pair, outputs_of
+from pytest_speedbench.baselines.replaying import asked_pair
 from pytest_speedbench.config import Pair
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning
-from pytest_speedbench.kept import Kept, finish_report, record
+from pytest_speedbench.kept import finish_report, open_test, record
 from pytest_speedbench.measure import Run, StopRule
 from pytest_speedbench.measure.asked import Splits
 from pytest_speedbench.measure.runner import Runner
 from pytest_speedbench.metrics.lossless import Difference, Judged
 from pytest_speedbench.on_terminal import progress_on
 from pytest_speedbench.options import MARKER_KEYS, OPTIONS
-from pytest_speedbench.outputs import Outputs, write_outputs
+from pytest_speedbench.outputs import Outputs
 from pytest_speedbench.paths import lies_at
 from pytest_speedbench.report.entries import Entry
 from pytest_speedbench.settings import (
@@ -63,6 +63,7 @@ class SpeedbenchSession:
         self._stored = StoredBaselines(config)
         self._splits = Splits(config.rootpath)
         self._runs: dict[tuple[object, ...], Run] = {}
+        self._outputs: dict[tuple[object, ...], Outputs] = {}
         self._repeats: dict[tuple[object, ...], list[Run]] = {}
 
     @classmethod
@@ -144,6 +145,7 @@ class SpeedbenchSession:
             raise BaselineError(
                 f"The baseline folder {folder} is a file.", "Name a folder with --speedbench-baseline-dir."
             )
+        self._stored.watch(settings, self._whole(settings).name)
         self.runner.check(self._asked_of(settings))
 
     def header(self) -> list[str]:
@@ -210,7 +212,7 @@ class SpeedbenchSession:
 
     def repeats(self, settings: Settings, run: Run) -> list[Run]:
         """The further runs like ``run``, ``settings.repeat`` in all with it; each is measured once a session."""
-        settings = replace(settings, pair=run.pair, sampling=run.sampling, load=run.load)
+        settings = replace(settings, pair=run.pair, sampling=run.sampling, load=run.load, record_outputs=False)
         further = self._repeats.setdefault(self._key(settings), [])
         while len(further) < settings.repeat - 1:
             further.append(self._ask(settings, f", run {len(further) + 2} of {settings.repeat}"))
@@ -222,14 +224,19 @@ class SpeedbenchSession:
     def _key(self, settings: Settings) -> tuple[object, ...]:
         split = self.asked(settings)
         ids = tuple(prompt.question_id for prompt in split.prompts)
-        return settings.pair, split.sha256, ids, settings.sampling, settings.load, settings.mode
+        return (
+            settings.pair,
+            split.sha256,
+            ids,
+            settings.sampling,
+            settings.load,
+            settings.mode,
+            settings.record_outputs,
+        )
 
     def _asked_of(self, settings: Settings) -> Pair:
         """The pair as it is asked: its engine, or the outputs that are stored beside its baseline."""
         return asked_pair(settings, self._whole(settings).name, self._config.rootpath)
-
-    def _store_outputs(self, settings: Settings, outputs: Outputs) -> None:
-        write_outputs(outputs_of(settings, self._whole(settings).name, self._config.rootpath), outputs)
 
     def _warm_up(self, settings: Settings) -> None:
         """Keep the engine's first use out of the speeds that a calibration stores."""
@@ -240,6 +247,7 @@ class SpeedbenchSession:
 
     def _ask(self, settings: Settings, which: str = "", stop: StopRule | None = None) -> Run:
         split = self.asked(settings)
+        keep_outputs = partial(self._outputs.__setitem__, self._key(settings)) if settings.record_outputs else None
         if split.control:
             warnings.warn(SpeedbenchWarning(CONTROL_WARNING), stacklevel=2)
         with progress_on(
@@ -254,7 +262,7 @@ class SpeedbenchSession:
                 settings.timeouts,
                 stop=stop,
                 order_seed=None if stop is None else ORDER_SEED,
-                keep_outputs=partial(self._store_outputs, settings) if settings.record_outputs else None,
+                keep_outputs=keep_outputs,
             )
 
     def baseline(self, item: pytest.Item, settings: Settings, pair: str) -> Baseline:
@@ -265,9 +273,19 @@ class SpeedbenchSession:
         """Keep a run to become the baseline if its test passes; with ``settings.repeat`` further runs calibrate it.
 
         Raises:
-            BaselineError: the run cannot be a baseline, or it would replace one of more prompts.
+            BaselineError: see :meth:`pytest_speedbench.stored.StoredBaselines.stage`.
         """
         self._stored.stage(item, settings, run, lambda: self.repeats(settings, run))
+
+    def stage_outputs(self, item: pytest.Item, settings: Settings, run: Run) -> None:
+        """Keep what a run's target put out, if the settings record it, to be stored if its test passes.
+
+        Raises:
+            BaselineError: see :meth:`pytest_speedbench.stored.StoredBaselines.stage_outputs`.
+        """
+        if settings.record_outputs:
+            outputs = self._outputs[self._key(settings)]
+            self._stored.stage_outputs(item, settings, run, outputs, self._whole(settings).name)
 
     def record(self, item: pytest.Item, entry: Entry) -> None:
         """Keep an entry for the summary, and a measurement's figures as properties of the test for other reports."""
@@ -275,12 +293,8 @@ class SpeedbenchSession:
 
     def open_test(self, item: pytest.Item) -> Settings:
         """Begin to keep what a test measures; returns the settings in force for it."""
-        Kept.open(item)
+        open_test(item)
         return self.settings(self.marker(item))
-
-    def close_test(self, item: pytest.Item) -> None:
-        """Write the baselines that a passing test staged."""
-        Kept.of(item).write_staged(item, self._config.rootpath)
 
     def finish_report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report its entries; show a user's mistake or a regression as words, not as a traceback."""
@@ -313,7 +327,9 @@ class SpeedbenchSession:
         return self.runner.decode(run.pair, token_ids)
 
     def close(self) -> None:
-        """Stop the engine. Safe to call twice."""
+        """Stop the engine, remove what was staged and not written. Safe to call twice."""
+        if not hasattr(self._config, "workerinput"):  # a worker's drafts are put in their places by the controller
+            self._stored.discard()
         if self._runner is not None:
             self._runner.close()
             self._runner = None

@@ -68,7 +68,9 @@ def compare_with_stored(
 
 def _asking(session: SpeedbenchSession, settings: Settings) -> Ask:
     def ask(pair: Pair, concurrency: int, prompts: int | None) -> Run:
-        asked = replace(settings, pair=pair, load=Load(concurrency), prompts=prompts or settings.prompts)
+        asked = replace(
+            settings, pair=pair, load=Load(concurrency), prompts=prompts or settings.prompts, record_outputs=False
+        )
         return session.measure(asked, fresh=True)
 
     return ask

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +18,7 @@ import msgspec
 
 from pytest_speedbench.errors import OutputsError
 from pytest_speedbench.outputs import StoredOutput
+from pytest_speedbench.places import beside, remove, remove_leftovers
 from pytest_speedbench.regular_files import read_regular
 
 if TYPE_CHECKING:
@@ -133,7 +132,9 @@ class StatesWriter:
 
     def __enter__(self) -> StatesWriter:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self._draft = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=self.folder.parent))
+        remove_leftovers(self.folder.parent)
+        self._draft = beside(self.folder)
+        self._draft.mkdir()
         return self
 
     def __exit__(
@@ -143,7 +144,7 @@ class StatesWriter:
             if kind is None:
                 self._finish()
         finally:
-            shutil.rmtree(self._draft, ignore_errors=True)
+            remove(self._draft)
 
     def add(self, outputs: Sequence[StoredOutput], states: Mapping[str, Tensor]) -> None:
         """Keep the states of a text.
@@ -178,14 +179,11 @@ class StatesWriter:
             self._flush()
         index = _Index(FORMAT, VERSION, self._head, tuple(self._sizes), tuple(self._places))
         (self._draft / INDEX).write_bytes(msgspec.json.encode(index) + b"\n")
-        self._draft.chmod(0o755)
-        for path in self._draft.iterdir():
-            path.chmod(0o644)
-        if self.folder.exists():
-            # Moved into the draft, which is removed at the end: a folder cannot be renamed onto one that is not empty.
-            self.folder.replace(self._draft.with_name(self._draft.name + ".old"))
+        old = beside(self.folder)
+        if self.folder.exists():  # a folder cannot be renamed onto one that is not empty
+            self.folder.replace(old)
         self._draft.replace(self.folder)
-        shutil.rmtree(self._draft.with_name(self._draft.name + ".old"), ignore_errors=True)
+        remove(old)
 
 
 class RecordedStates:
@@ -239,6 +237,10 @@ class RecordedStates:
             f"The recorded states {self.folder} lack {' and '.join(lacking)}, which the drafter reads.",
             f"{self._remedy}{options}",
         )
+
+    def holds(self, stored: StoredOutput) -> bool:
+        """Whether the states of a stored output are among them."""
+        return text_sha256(stored) in self._places
 
     def read(self, stored: StoredOutput, names: Sequence[str]) -> Sequence[Tensor]:
         """The states of a prompt and its output, [tokens, H] for every name, as they were kept: views of mapped files.

@@ -13,6 +13,7 @@ from pytest_speedbench.report.entries import (
     GateEntry,
     LosslessEntry,
     MeasurementEntry,
+    StagedEntry,
     from_plain,
 )
 from pytest_speedbench.report.speed import SpeedEntry, speed_lines
@@ -22,12 +23,18 @@ if TYPE_CHECKING:
     import pytest
     from _pytest.terminal import TerminalReporter
 
+    from pytest_speedbench.updates import Update
+
 MIN_WIDTH = 160
 """Tables may take this width whatever the terminal's: a CI log has none, and a cut table is no use."""
 
 
 def write_summary(
-    reporter: TerminalReporter, config: pytest.Config, plain: list[dict[str, Any]], baseline_dir: Path
+    reporter: TerminalReporter,
+    config: pytest.Config,
+    plain: list[dict[str, Any]],
+    baseline_dir: Path,
+    update: Update | None,
 ) -> None:
     """Write the speedbench section of the summary."""
     entries = [from_plain(entry) for entry in plain]
@@ -45,7 +52,10 @@ def write_summary(
             lines = [*speed_lines(entry), ""]
         for line in lines:
             reporter.write_line(printable_in_colour(line) if colour else printable(line))
-    _write_baselines(reporter, config, [e for e in entries if isinstance(e, BaselineEntry)], baseline_dir)
+    if update is not None:
+        for line in update.lines:
+            reporter.write_line(printable(line), **({"green": True} if update.written else {"red": True}))
+    _write_unused(reporter, config, entries, baseline_dir)
 
 
 def _without_repeats(entries: list[Entry]) -> list[Entry]:
@@ -60,12 +70,10 @@ def _without_repeats(entries: list[Entry]) -> list[Entry]:
     return kept
 
 
-def _write_baselines(
-    reporter: TerminalReporter, config: pytest.Config, entries: list[BaselineEntry], folder: Path
-) -> None:
-    for path, note in sorted({(entry.path, entry.note) for entry in entries if entry.action == "written"}):
-        reporter.write_line(printable(f"baseline written: {path}" + (f" ({note})" if note else "")), green=True)
-    used = {(config.rootpath / entry.path).resolve() for entry in entries}
+def _write_unused(reporter: TerminalReporter, config: pytest.Config, entries: list[Entry], folder: Path) -> None:
+    used = {
+        (config.rootpath / entry.path).resolve() for entry in entries if isinstance(entry, BaselineEntry | StagedEntry)
+    }
     unused = [path for path in list_baselines(config.rootpath / folder) if path.resolve() not in used]
     if unused and not _narrowed(config):
         reporter.write_line("baselines that no test of this session used:", yellow=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from pytest_speedbench.baselines.calibration import RepeatedCounts
 from pytest_speedbench.baselines.schema import FORMAT, SCHEMA_VERSION, Baseline
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.outputs import SUFFIX
+from pytest_speedbench.places import write_whole
 from pytest_speedbench.regular_files import read_regular
 from pytest_speedbench.states import states_beside
 
@@ -126,8 +126,7 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
     """
     path = baseline_path(folder, baseline.pair, baseline.split)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace_whole(path, to_text(baseline).encode())
+        write_whole(path, to_text(baseline).encode())
     except (OSError, ValueError) as error:
         raise BaselineError(
             f"The baseline {path} cannot be written ({(isinstance(error, OSError) and error.strerror) or error}).",
@@ -257,16 +256,3 @@ def _file_name(name: str, what: str) -> str:
     if plain == name and plain.split(".")[0].lower() not in _RESERVED_NAMES:
         return plain
     return f"{plain or what}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _replace_whole(path: Path, content: bytes) -> None:
-    """Write beside the target, flush to disk, then swap in: an interrupted write leaves the old file as it was."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

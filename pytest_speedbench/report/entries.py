@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from pytest_speedbench.baselines.fingerprint import AcceptanceKey
 from pytest_speedbench.report.speed import SpeedEntry
 
 
@@ -103,15 +104,45 @@ class LosslessEntry(msgspec.Struct, frozen=True, tag="lossless"):
 
 
 class BaselineEntry(msgspec.Struct, frozen=True, tag="baseline"):
-    """A baseline file that a test read or wrote, with what is to be said of it."""
+    """A baseline file that a test read."""
 
     test: str
     path: str
-    action: Literal["read", "written"]
-    note: str = ""
 
 
-Entry = MeasurementEntry | GateEntry | LosslessEntry | SpeedEntry | BaselineEntry
+class StagedEntry(msgspec.Struct, frozen=True, tag="staged"):
+    """A file that a test wants written, and where it lies until the session ends.
+
+    Attributes:
+        test: which.
+        kind: what it is.
+        path: its place, absolute.
+        draft: where it lies, beside its place.
+        seen: hash of what lay in its place when the session began; ``None`` if nothing did.
+        made: folders that were made for it, the outermost first.
+        prompts: ids of the prompts in it.
+        key: what a run must agree in to be compared with it.
+        drafter: whose figures they are; empty where it does not matter.
+        engine: what decoded.
+        note: of its calibration.
+        lines: what is to be said of it: its figures and what it replaces.
+    """
+
+    test: str
+    kind: Literal["baseline", "outputs"]
+    path: str
+    draft: str
+    seen: str | None
+    made: list[str]
+    prompts: list[str]
+    key: AcceptanceKey
+    drafter: str
+    engine: str
+    note: str
+    lines: list[str]
+
+
+Entry = MeasurementEntry | GateEntry | LosslessEntry | SpeedEntry | BaselineEntry | StagedEntry
 
 
 def to_plain(entry: Entry) -> dict[str, Any]:

@@ -83,3 +83,30 @@ def test_later_turns_are_kept_with_the_replies_before_them(pytester: pytest.Pyte
     answered = [row.prompt_ids + row.output_ids[:-1] for row in rows]
     followed = [row for row in rows for text in answered if row.prompt_ids[: len(text)] == text]
     assert len(followed) >= 4
+
+
+def test_a_failing_test_replaces_no_outputs_and_other_checks_leave_none_of_their_own(pytester: pytest.Pytester) -> None:
+    measure = """
+        def test_it(speedbench):
+            measurement = speedbench.measure(prompts=11, max_tokens={}, categories=["math"])
+            measurement.assert_lossless(prompts=2)
+            assert {}
+    """
+    pytester.makepyfile(test_drafter=measure.format(16, "True"))
+    args = ("--speedbench-pair=tiny-draft", "--speedbench-record-outputs")
+    result = pytester.runpytest_inprocess(*args)
+    result.stdout.fnmatch_lines(["outputs written: baselines/tiny-draft/mini.outputs", "  new: * requests of *"])
+    folder = pytester.path / "baselines"
+    path = folder / "tiny-draft" / "mini.outputs"
+    assert [*folder.rglob("*")] == [path.parent, path]
+    before = path.read_bytes()
+
+    pytester.makepyfile(test_drafter=measure.format(8, "False"))
+    result = pytester.runpytest_inprocess(*args)
+    result.stdout.fnmatch_lines(["no baseline or outputs written: *"])
+    assert path.read_bytes() == before
+    pytester.makepyfile(test_drafter=measure.format(8, "True"))
+    result = pytester.runpytest_inprocess(*args)
+    result.stdout.fnmatch_lines(
+        ["  requests 19 -> 19, 0 of them with *", "  changed with it: max output tokens 16 -> 8"]
+    )
