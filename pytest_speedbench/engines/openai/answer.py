@@ -89,6 +89,8 @@ class StreamedAnswer:
         self._usage: Usage | None = None
         self._complete = False
         self.reported = Reported()
+        self.prompt_read: Sequence[int] | None = None
+        """The prompt that the server made of messages, where it says so."""
 
     def read(self, data: bytes, at_s: float) -> Emission | None:
         """The tokens that an event brings; ``None`` for those that bring something else, or only text.
@@ -165,6 +167,8 @@ class StreamedAnswer:
 
     def _note(self, chunk: Chunk) -> None:
         self._usage = chunk.usage or self._usage
+        if self._templated:
+            self.prompt_read = chunk.prompt_token_ids or self.prompt_read
         if chunk.metrics is not None:
             self.reported.vllm = chunk.metrics.speculative_decoding
         if chunk.sglext is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -30,9 +31,9 @@ from pytest_speedbench.engines.openai.description import check_model, server_nam
 from pytest_speedbench.engines.openai.dialects import CHAT_PATH, PATH, Prompt
 from pytest_speedbench.engines.openai.lossy import SETTINGS
 from pytest_speedbench.engines.openai.probe import Found, find_dialect
-from pytest_speedbench.engines.openai.read_back import prompt_in
+from pytest_speedbench.engines.openai.read_back import check_arrived, prompt_in
 from pytest_speedbench.engines.openai.settings import ServerSettings, read_settings
-from pytest_speedbench.engines.openai.tokenizer import TargetTokenizer
+from pytest_speedbench.engines.openai.tokenizer import TOKENIZER_FILE, TargetTokenizer
 from pytest_speedbench.engines.sglang.record import DraftShape
 from pytest_speedbench.engines.vllm.failures import root_cause
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning, UnsupportedError
@@ -42,11 +43,12 @@ _READY = (MODELS_PATH, "/health")
 
 @dataclass(frozen=True, slots=True)
 class _Connected:
-    """A server that answered, and how it is asked."""
+    """A server that answered, and how it is asked; ``reader`` makes text of prompts that the server rendered."""
 
     client: ServerClient
     model: ServedModel
     found: Found
+    reader: TargetTokenizer | None
     shape: DraftShape | None
     end_tokens: tuple[int, ...]
 
@@ -112,6 +114,8 @@ class OpenAIEngine(BehindHttp):
             ended = answer.end()
         except ServerDownError as failure:
             raise await self._explained(failure) from failure
+        if answer.prompt_read is not None and there.reader is not None:
+            await asyncio.to_thread(check_arrived, answer.prompt_read, request, there.reader)
         for emission in ended.rest:
             yield emission
         if not ended.recounted:
@@ -183,7 +187,10 @@ class OpenAIEngine(BehindHttp):
             client, model.name, settings.extra_body, lambda: TargetTokenizer(checkpoint.folder), settings.route
         )
         shape = await sglang_shape(client, model)
-        self._connected = _Connected(client, model, found, shape, checkpoint.end_token_ids)
+        reader = found.tokenizer
+        if reader is None and found.dialect.route == CHAT_PATH and (checkpoint.folder / TOKENIZER_FILE).is_file():
+            reader = TargetTokenizer(checkpoint.folder)
+        self._connected = _Connected(client, model, found, reader, shape, checkpoint.end_token_ids)
         return await self._info(self._connected, vocab_size, context_tokens)
 
     async def _info(self, there: _Connected, vocab_size: int, context_tokens: int) -> EngineInfo:

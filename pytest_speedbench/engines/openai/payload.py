@@ -82,6 +82,7 @@ class Chunk(msgspec.Struct):
     metrics: VllmMetrics | None = None
     sglext: SglangExtension | None = None
     timings: Timings | None = None
+    prompt_token_ids: list[int] | None = None
     error: Any = None
     object: str = ""
 

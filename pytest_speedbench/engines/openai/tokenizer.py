@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_speedbench.errors import EngineError
 
-_FILE = "tokenizer.json"
+TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class TargetTokenizer:
                 'Run: pip install "pytest-speedbench[transformers]".',
             ) from None
         try:
-            self._tokenizer: Any = Tokenizer.from_file(str(folder / _FILE))
+            self._tokenizer: Any = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except Exception as error:  # tokenizers raises plain exceptions
             raise EngineError(
-                f"The server gives no token ids, and {folder / _FILE} cannot be read to find them: {error}.",
-                f"Put the target's {_FILE} there, or use a server that returns token ids.",
+                f"The server gives no token ids, and {folder / TOKENIZER_FILE} cannot be read to find them: {error}.",
+                f"Put the target's {TOKENIZER_FILE} there, or use a server that returns token ids.",
             ) from error
 
     def encode(self, text: str) -> Retokenized:

@@ -160,6 +160,44 @@ def test_a_thought_that_the_server_gives_apart_is_none_of_the_answer(field: str,
     assert finish.answer == answer
 
 
+def prompt_read_as(text: str) -> MockServer:
+    """vLLM, which says with an answer's first chunk what its chat template made of the conversation."""
+    server = MockServer(probes=1)
+
+    async def respond(asked: web.Request) -> web.StreamResponse:
+        first, *chunks = server.payloads(await asked.json())
+        first["prompt_token_ids"] = list(TOKENIZER.encode(text).ids)
+        return await stream(asked, [*map(event, (first, *chunks)), event("[DONE]")])
+
+    server.respond = respond
+    return server
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|system|>\nBe brief.<|end|>\n<|user|>\nCount to six:<|end|>\n<|assistant|>\n",
+        "SYSTEM: be brief.  USER:count  to six: ASSISTANT:",
+        'system: "Be brief." user: "Count \\u0074o six:"',
+    ],
+)
+def test_a_server_whose_template_renders_otherwise_is_measured(text: str) -> None:
+    _, emissions, _ = asyncio.run(ask(prompt_read_as(text), route="chat"))
+    assert tuple(emissions) == STEPS
+
+
+@pytest.mark.parametrize(
+    ("text", "role"),
+    [
+        ("<|user|>\nCount to six:<|end|>\n<|assistant|>\n", "system"),
+        ("<|system|>\nBe brief.<|end|>\n<|user|>\n<|end|>\n<|assistant|>\n", "user"),
+        ("<|system|>\nBe brief.<|end|>\n<|user|>\nCount<|end|>\n<|assistant|>\n", "user"),
+    ],
+)
+def test_a_server_whose_template_leaves_out_what_is_asked_is_refused(text: str, role: str) -> None:
+    refused(prompt_read_as(text), f"leaves out a {role} message of the request r1", route="chat")
+
+
 def test_an_answer_without_a_thought_is_not_parted() -> None:
     _, _, finish = asyncio.run(ask(MockServer(), route="chat"))
     assert finish.answer is None
