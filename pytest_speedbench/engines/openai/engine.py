@@ -30,7 +30,7 @@ from pytest_speedbench.engines.openai.counters import speculation_counters
 from pytest_speedbench.engines.openai.description import check_model, server_name, server_version, sglang_shape
 from pytest_speedbench.engines.openai.dialects import CHAT_PATH, PATH, Prompt
 from pytest_speedbench.engines.openai.lossy import SETTINGS
-from pytest_speedbench.engines.openai.probe import Found, find_dialect
+from pytest_speedbench.engines.openai.probe import Found, check_heard, find_dialect
 from pytest_speedbench.engines.openai.read_back import check_arrived, prompt_in
 from pytest_speedbench.engines.openai.settings import ServerSettings, read_settings
 from pytest_speedbench.engines.openai.tokenizer import TOKENIZER_FILE, TargetTokenizer
@@ -186,6 +186,7 @@ class OpenAIEngine(BehindHttp):
         found = await find_dialect(
             client, model.name, settings.extra_body, lambda: TargetTokenizer(checkpoint.folder), settings.route
         )
+        check_heard(settings.extra_body, found.dialect)
         shape = await sglang_shape(client, model)
         reader = found.tokenizer
         if reader is None and found.dialect.route == CHAT_PATH and (checkpoint.folder / TOKENIZER_FILE).is_file():

@@ -19,6 +19,11 @@ _TOKENS = 4
 _PROMPT = (100,) * 5
 """No tokenizer writes a text so: a server that makes text of it, and tokens of that, counts others."""
 _TEXT = "One, two, three, four,"
+_OF_RENDERING = frozenset(
+    {"chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message", "reasoning_effort"}
+    | {"tools", "tool_choice", "documents"}
+)
+"""Fields that say how a conversation is rendered; where prompts are token ids they say nothing."""
 
 
 class RouteRefusedError(EngineError):
@@ -66,6 +71,21 @@ async def find_dialect(
             return await _first(client, model, extra_body, load_tokenizer, CHAT_DIALECTS)
         except RouteRefusedError:
             raise failure from None
+
+
+def check_heard(extra_body: Mapping[str, Any], dialect: Dialect) -> None:
+    """Refuse added fields that the server takes and that change nothing.
+
+    Raises:
+        EngineError: prompts are rendered here, and a field says how the server is to do so.
+    """
+    unheard = sorted(extra_body.keys() & _OF_RENDERING)
+    if unheard and dialect.prompt != "templated by the server":
+        raise EngineError(
+            f"The field {unheard[0]} in extra_body changes nothing: the server gets prompts that are rendered already, "
+            "with the target's own chat template.",
+            'Leave it out, or have the server render them: the engine argument route = "chat".',
+        )
 
 
 async def _first(

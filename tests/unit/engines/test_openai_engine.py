@@ -160,6 +160,15 @@ def test_a_thought_that_the_server_gives_apart_is_none_of_the_answer(field: str,
     assert finish.answer == answer
 
 
+@pytest.mark.parametrize("name", ["chat_template_kwargs", "reasoning_effort", "documents"])
+def test_fields_for_a_template_are_refused_where_prompts_are_rendered_here(name: str) -> None:
+    body: Mapping[str, EngineArg] = {name: "x"}
+    refused(MockServer(), f"The field {name} in extra_body changes nothing", extra_body=body)
+    server = MockServer()
+    asyncio.run(ask(server, route="chat", extra_body=body))
+    assert server.asked[-1][name] == "x"
+
+
 def prompt_read_as(text: str) -> MockServer:
     """vLLM, which says with an answer's first chunk what its chat template made of the conversation."""
     server = MockServer(probes=1)
