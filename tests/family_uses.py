@@ -142,7 +142,7 @@ def _replay(draft: Path, target: Path) -> Steps:
         StoredOutput(prompt, text[:OUTPUT_TOKENS], text[OUTPUT_TOKENS:], False)
         for prompt, text in zip(PROMPTS, _continued(target), strict=True)
     ]
-    reaches = draft_model_reaches(_loaded(draft), rows, K, batch_tokens=100)
+    reaches = draft_model_reaches(_loaded(draft), rows, K, batch_tokens=1000)
     return [steps_of(row, reach, K, CONTEXT) for row, reach in zip(rows, reaches, strict=True)]
 
 

@@ -142,7 +142,7 @@ def _check_quantization(checkpoint: Checkpoint, who: str) -> None:
     if method is not None and method not in QUANTIZED:
         raise EngineError(
             f"{who} is quantized by {method!r}, whose scales transformers ignores.",
-            f"{_OTHERS}, or give the checkpoint that was quantized.",
+            f"{_OTHERS}, or give the checkpoint before quantization.",
         )
     if isinstance(stated, dict):
         return
@@ -151,5 +151,5 @@ def _check_quantization(checkpoint: Checkpoint, who: str) -> None:
         raise EngineError(
             f"{who} has quantized weights ({scale}), and its config.json has no quantization_config, so transformers "
             "would ignore their scales.",
-            f"{_OTHERS}, or give the checkpoint that was quantized.",
+            f"{_OTHERS}, or give the checkpoint before quantization.",
         )

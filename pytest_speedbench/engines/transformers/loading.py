@@ -18,6 +18,8 @@ from pytest_speedbench.engines.transformers.options import TransformersOptions
 from pytest_speedbench.errors import EngineError
 
 _LONGEST_MESSAGE = 300
+_BUFFERS = ("inv_freq", ".masked_bias", ".attn.bias", ".attention.bias")
+"""Tensors of old checkpoints that are computed from the config now: rotary frequencies and causal masks."""
 _OTHER_SENSES = ("vision", "visual", "image", "multi_modal", "mm_", "audio", "speech", "embed_vision", "embed_audio")
 
 
@@ -201,7 +203,9 @@ def _check_class(checkpoint: Checkpoint, *, drafts: bool) -> int:
 
 
 def _belongs_elsewhere(name: str, checkpoint: Checkpoint) -> bool:
-    """Whether a tensor that was not read is of a part that a text model does without."""
+    """Whether a tensor that was not read is one that a text model does without."""
+    if name.endswith(_BUFFERS):
+        return True
     parts = name.split(".")
     multimodal = any(key.endswith("_config") and key != "text_config" for key in checkpoint.config)
     if multimodal and any(part.startswith(_OTHER_SENSES) for part in parts):

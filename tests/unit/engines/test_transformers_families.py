@@ -21,7 +21,7 @@ from pytest_speedbench.engines.transformers import families
 from pytest_speedbench.engines.transformers.loading import LoadedModel, Placement, first_words, load_language_model
 from pytest_speedbench.engines.transformers.options import TransformersOptions
 from pytest_speedbench.errors import EngineError
-from tests.families import write_family
+from tests.families import FAMILIES, write_family
 from tests.family_uses import EXACT, REFUSED, Uses, uses_of
 from tests.unit.engines.running import drafter, pair
 from tests.unit.engines.tiny_models import LAYERS, Models, write_llama
@@ -45,6 +45,13 @@ def test_what_carries_a_state_is_computed_alone_and_replayed_but_reads_no_drafts
     assert (found.alone, found.ngram, found.draft_model, found.replayed) == (EXACT, REFUSED, REFUSED, EXACT)
     assert len(found.reasons) == 1
     assert STATE in found.reasons[0]
+
+
+def test_the_page_tells_of_every_family_and_of_none_that_is_computed_wrongly() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "families.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
+    assert [row[0] for row in rows] == list(FAMILIES)
+    assert {word for row in rows for word in row[2:6]} == {EXACT, REFUSED}
 
 
 def test_a_draft_model_that_carries_a_state_is_refused(models: Models, tmp_path: Path) -> None:
@@ -164,7 +171,10 @@ def test_quantized_weights_whose_scales_transformers_ignores_are_refused(
 
 
 def test_a_tensor_that_the_class_does_not_read_is_refused_by_name(llama: Path) -> None:
-    add_tensors(llama, "model.layers.1.self_attn.q_norm.weight", "model.layers.0.self_attn.rotary_emb.inv_freq")
+    buffers = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")
+    add_tensors(llama, *(f"model.layers.0.{name}" for name in buffers))
+    load(llama)
+    add_tensors(llama, "model.layers.1.self_attn.q_norm.weight")
     with pytest.raises(EngineError, match=r"have 1 tensors that LlamaForCausalLM .* model.layers.1.self_attn.q_norm"):
         load(llama)
 
