@@ -17,6 +17,7 @@ from pytest_speedbench.baselines import Baseline
 from pytest_speedbench.baselines.replaying import asked_pair
 from pytest_speedbench.config import Pair
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning
+from pytest_speedbench.gate.served import check_target
 from pytest_speedbench.kept import finish_report, open_test, record
 from pytest_speedbench.measure import Run, StopRule
 from pytest_speedbench.measure.asked import Splits
@@ -65,6 +66,8 @@ class SpeedbenchSession:
         self._runs: dict[tuple[object, ...], Run] = {}
         self._outputs: dict[tuple[object, ...], Outputs] = {}
         self._repeats: dict[tuple[object, ...], list[Run]] = {}
+        self._compared: dict[Pair, bool] = {}
+        """Pairs on servers of others, and whether there was a record of their target to compare with."""
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> SpeedbenchSession:
@@ -246,7 +249,10 @@ class SpeedbenchSession:
         self.runner.measure(settings.pair, part, settings.sampling, settings.load, None, settings.timeouts)
 
     def _ask(self, settings: Settings, which: str = "", stop: StopRule | None = None) -> Run:
-        split = self.asked(settings)
+        split, pair = self.asked(settings), self._asked_of(settings)
+        if pair.server is not None and pair not in self._compared:
+            baselines = self._stored.of_the_split(settings, self._whole(settings).name)
+            self._compared[pair] = check_target(self.runner, pair, split, settings, baselines)
         keep_outputs = partial(self._outputs.__setitem__, self._key(settings)) if settings.record_outputs else None
         if split.control:
             warnings.warn(SpeedbenchWarning(CONTROL_WARNING), stacklevel=2)
@@ -254,7 +260,7 @@ class SpeedbenchSession:
             self._config, f"speedbench: {settings.pair.name} on {split.name}{which}", len(split)
         ) as report:
             return self.runner.measure(
-                self._asked_of(settings),
+                pair,
                 split,
                 settings.sampling,
                 settings.load,
@@ -275,7 +281,10 @@ class SpeedbenchSession:
         Raises:
             BaselineError: see :meth:`pytest_speedbench.stored.StoredBaselines.stage`.
         """
-        self._stored.stage(item, settings, run, lambda: self.repeats(settings, run))
+        note = ""
+        if run.pair.server is not None and not self._compared.get(run.pair):
+            note = f"that {run.pair.model} is served is taken from the pair: there was no record of it to compare with"
+        self._stored.stage(item, settings, run, lambda: self.repeats(settings, run), note)
 
     def stage_outputs(self, item: pytest.Item, settings: Settings, run: Run) -> None:
         """Keep what a run's target put out, if the settings record it, to be stored if its test passes.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from pytest_speedbench.baselines import Baseline, baseline_path, check_keeps_prompts, load_baseline
+from pytest_speedbench.baselines import Baseline, baseline_path, baselines_on, check_keeps_prompts, load_baseline
 from pytest_speedbench.baselines.fingerprint import AcceptanceKey
 from pytest_speedbench.baselines.store import outputs_path, to_text
 from pytest_speedbench.errors import BaselineError, OutputsError
@@ -55,7 +55,13 @@ class StoredBaselines:
         if settings.record_outputs:
             self._staging.watch(path.with_suffix(SUFFIX))
 
-    def stage(self, item: pytest.Item, settings: Settings, run: Run, repeats: Callable[[], Sequence[Run]]) -> None:
+    def of_the_split(self, settings: Settings, split: str) -> Iterator[Baseline]:
+        """The stored baselines on a split that can be read, the pair's own first."""
+        return baselines_on(self._folder(settings), settings.pair.name, split)
+
+    def stage(
+        self, item: pytest.Item, settings: Settings, run: Run, repeats: Callable[[], Sequence[Run]], note: str = ""
+    ) -> None:
         """Keep a run to become the baseline if its test passes; with ``settings.repeat`` further runs calibrate it.
 
         Args:
@@ -63,6 +69,7 @@ class StoredBaselines:
             settings: of the measurement.
             run: the measurement.
             repeats: measures the further runs, once nothing speaks against this one.
+            note: what the summary is to say of the new baseline besides.
 
         Raises:
             BaselineError: the run cannot be a baseline, it would replace one of more prompts or one that was changed
@@ -96,7 +103,7 @@ class StoredBaselines:
             key=new.acceptance_key,
             drafter=new.recorded.drafter,
             engine=new.recorded.engine,
-            note=_calibration_note(old, new),
+            note="; ".join(words for words in (_calibration_note(old, new), note) if words),
             lines=baseline_changes(old, new) if seen is None or old is not None else [_UNREADABLE],
         )
         self._keep(item, run, entry)

@@ -12,6 +12,7 @@ from pytest_speedbench.baselines.prompts import PromptEntry
 from pytest_speedbench.baselines.schema import Baseline
 from pytest_speedbench.baselines.store import (
     baseline_path,
+    baselines_on,
     check_keeps_prompts,
     list_baselines,
     load_baseline,
@@ -30,6 +31,7 @@ __all__ = [
     "PromptEntry",
     "acceptance_differences",
     "baseline_path",
+    "baselines_on",
     "check_keeps_prompts",
     "hardware_differences",
     "list_baselines",

@@ -10,15 +10,13 @@ import msgspec
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
 from pytest_speedbench.errors import BaselineError
+from pytest_speedbench.measure.openings import opening_sha256
 from pytest_speedbench.metrics.speedbench_compat import last_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_speedbench.measure.run import Conversation, Run
-
-OPENING_TOKENS = 16
-"""So many output tokens of the first turn are its opening."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -131,12 +129,6 @@ def output_sha256(conversation: Conversation) -> str:
     return digest.hexdigest()
 
 
-def opening_sha256(conversation: Conversation) -> str:
-    """A piece of the hash of how the first turn's output opens; equal ones mean equal first tokens."""
-    opening = conversation.turns[0].output_ids[:OPENING_TOKENS]
-    return hashlib.sha256(",".join(map(str, opening)).encode()).hexdigest()[:16]
-
-
 def check_unique(ids: Iterable[str]) -> None:
     """Make sure that no id occurs twice.
 
@@ -171,5 +163,5 @@ def _entry(conversation: Conversation, record: AcceptanceRecord) -> PromptEntry:
         else InputLength(conversation.isl_tokens, conversation.turns[0].prompt_tokens),
         tree_tokens=record.tree_tokens,
         cuts=last_steps(conversation),
-        opening_sha256=opening_sha256(conversation),
+        opening_sha256=opening_sha256(conversation.turns[0].output_ids),
     )

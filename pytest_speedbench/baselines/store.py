@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +19,7 @@ from pytest_speedbench.regular_files import read_regular
 from pytest_speedbench.states import states_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _RESERVED_NAMES = frozenset(
@@ -60,6 +61,18 @@ def states_path(folder: Path, pair: str, split: str) -> Path:
 def list_baselines(folder: Path) -> list[Path]:
     """The baseline files under a folder, sorted; none if the folder does not exist."""
     return sorted(path for path in folder.glob("*/*.json") if path.is_file() and not path.name.startswith("."))
+
+
+def baselines_on(folder: Path, pair: str, split: str) -> Iterator[Baseline]:
+    """The baselines of any pair on a split that can be read, that of ``pair`` first.
+
+    Raises:
+        BaselineError: an empty name.
+    """
+    own = baseline_path(folder, pair, split)
+    for path in (own, *(path for path in list_baselines(folder) if path.name == own.name and path != own)):
+        with suppress(BaselineError):  # who compares with it says what is wrong with it
+            yield read_baseline(path, record_command="")
 
 
 def read_baseline(path: Path, *, record_command: str) -> Baseline:

@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     tell_dropped(settings)
     split = asked(settings)
 
-    from pytest_speedbench.baselines import write_baseline
+    from pytest_speedbench.baselines import baselines_on, write_baseline
+    from pytest_speedbench.gate.served import check_target
     from pytest_speedbench.measure.runner import Runner
     from pytest_speedbench.report.calibration import calibration_lines, replaced_line
     from pytest_speedbench.report.progress import progress_log
@@ -91,6 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
             with progress_log(to_stderr, title) as report:
                 return runner.measure(settings.pair, part, settings.sampling, settings.load, report, settings.timeouts)
 
+        if settings.pair.server is not None:
+            known = baselines_on(settings.baseline_dir, settings.pair.name, split.name)
+            check_target(runner, settings.pair, split, settings, known)
         few = warm_up_part(split, settings.load.concurrency)
 
         def run_number(number: int) -> Run:

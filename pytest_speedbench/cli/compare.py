@@ -233,6 +233,8 @@ def _measured(to_measure: Sequence[Settings]) -> list[Run]:
         return []
     split = asked(to_measure[0])
 
+    from pytest_speedbench.baselines import baselines_on
+    from pytest_speedbench.gate.served import check_target
     from pytest_speedbench.measure.runner import Runner
     from pytest_speedbench.report.progress import progress_log
 
@@ -244,6 +246,9 @@ def _measured(to_measure: Sequence[Settings]) -> list[Run]:
         for settings in to_measure:
             title = f"speedbench: {settings.pair.name} on {split.name}"
             to_stderr(f"{title}\n")
+            if settings.pair.server is not None:
+                known = baselines_on(settings.baseline_dir, settings.pair.name, split.name)
+                check_target(runner, settings.pair, split, settings, known)
             with progress_log(to_stderr, title) as report:
                 run = runner.measure(settings.pair, split, settings.sampling, settings.load, report, settings.timeouts)
             runs.append(run)

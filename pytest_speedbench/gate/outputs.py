@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from scipy.special import bdtrc
 
-from pytest_speedbench.baselines.prompts import OPENING_TOKENS
+from pytest_speedbench.measure.openings import OPENING_TOKENS
 
 if TYPE_CHECKING:
     from pytest_speedbench.config import OutputsPolicyName

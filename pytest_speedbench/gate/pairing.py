@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_speedbench.baselines.fingerprint import AcceptanceKey, acceptance_notes
-from pytest_speedbench.baselines.prompts import opening_sha256
 from pytest_speedbench.baselines.schema import Baseline, output_sha256
 from pytest_speedbench.gate.counts import StepCounts
 from pytest_speedbench.gate.effects import RunNoise
 from pytest_speedbench.gate.noise import calibration_notes, most_changed, run_noise
 from pytest_speedbench.gate.outputs import ComparedOutputs, compared_outputs
+from pytest_speedbench.measure.openings import opening_sha256
 from pytest_speedbench.measure.run import Run
 from pytest_speedbench.metrics.lossless import first_difference
 from pytest_speedbench.metrics.near_ties import exposed_share, turned_over
@@ -311,7 +311,7 @@ def side_of(conversation: Conversation, others: Sequence[AcceptanceRecord | None
         known if len(known) == len(records) else (),
         exposed_share(conversation),
         conversation.output_tokens,
-        opening_sha256(conversation),
+        opening_sha256(conversation.turns[0].output_ids),
         turned_over(conversation),
     )
 

@@ -35,6 +35,7 @@ from pytest_speedbench.measure.counters import counted, read_counters
 from pytest_speedbench.measure.driver import Progress, StopRule, measure
 from pytest_speedbench.measure.history import content_of
 from pytest_speedbench.measure.loop import BackgroundLoop
+from pytest_speedbench.measure.openings import openings_of
 from pytest_speedbench.measure.order import stratified_order
 from pytest_speedbench.measure.prompts import LateEncoder, check_chat_template, dialogue, ids_hash
 from pytest_speedbench.measure.recording import Witness, check_recordable, outputs_of, stored_outputs
@@ -181,6 +182,37 @@ class Runner:
             counters=counters,
             stopped=_stopped(split, conversations),
         )
+
+    def openings(
+        self, pair: Pair, split: Split, wanted: Sequence[str], sampling: Sampling, timeouts: Timeouts | None = None
+    ) -> Mapping[str, str]:
+        """How the target of a pair opens its answers to some prompts; see :mod:`~pytest_speedbench.measure.openings`.
+
+        Args:
+            pair: its engine is started if need be, and kept.
+            split: what is to be measured.
+            wanted: ids of some of its prompts.
+            sampling: greedy.
+            timeouts: how long the engine may keep us waiting.
+
+        Returns:
+            By question id; none where the engine renders prompts itself, so that others than ours are read.
+
+        Raises:
+            EngineError: the pair cannot run, does not start in time, or failed.
+        """
+        limits = timeouts or Timeouts()
+        self.check(pair)
+        first_turns = self._tokenized(pair.model, split.prompts)
+        engine, info = self._engine(pair, limits)
+        if info.templates_prompts:
+            return {}
+        return self._asked(openings_of(engine, first_turns, wanted, sampling, limits.silence_s))
+
+    def prompt_hashes(self, model: str, split: Split) -> Mapping[str, str]:
+        """The hashes of a split's first turns as this model's template renders them, by question id."""
+        first_turns = self._tokenized(model, split.prompts)
+        return dict(zip(first_turns.question_ids, first_turns.sha256, strict=True))
 
     def at_draft_lengths(self, run: Run, lengths: Iterable[int]) -> dict[int, Run]:
         """A run that was just replayed, as it is with shorter drafts, by draft length.
