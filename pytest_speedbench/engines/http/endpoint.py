@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from pytest_speedbench.config import Pair
 from pytest_speedbench.errors import EngineError
 
+SERVED_NAME = "served_model_name"
+"""The engine argument that says which of a server's models is asked."""
+
 
 def root_url(endpoint: str, key_variable: str) -> str:
     """The server's root, without a slash at its end; an endpoint may end in ``/v1``.
@@ -45,8 +48,8 @@ def check_endpoint(pair: Pair, key_variable: str) -> None:
     if pair.endpoint is None:
         return
     root_url(pair.endpoint, key_variable)
-    if pair.engine_args:
-        names = ", ".join(sorted(pair.engine_args))
+    if others := sorted(pair.engine_args.keys() - {SERVED_NAME}):
+        names = ", ".join(others)
         raise EngineError(
             f"The pair {pair.name!r} has engine arguments ({names}) for a server that is running already.",
             "Start the server with them and leave them out here, or leave the endpoint out.",

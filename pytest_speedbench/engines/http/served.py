@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.checkpoints import Checkpoint
 from pytest_speedbench.engines.http.client import ServerClient
+from pytest_speedbench.engines.http.endpoint import SERVED_NAME
 from pytest_speedbench.errors import EngineError
 
 MODELS_PATH = "/v1/models"
@@ -41,6 +43,9 @@ class ServedModel:
         vocab_size: the size of its vocabulary.
         origin: where it was loaded from.
         owner: which server it is, in one word.
+        base: the model that it is an adapter of; ``None`` for a model by itself.
+        counted_as: names under which the server may count what it decodes, its own first: servers count an adapter's
+            requests as its base's, and those of a model of several names under the first.
     """
 
     name: str
@@ -48,10 +53,24 @@ class ServedModel:
     vocab_size: int | None = None
     origin: str | None = None
     owner: str | None = None
+    base: str | None = None
+    counted_as: tuple[str, ...] = ()
 
 
-async def served_model(client: ServerClient, wanted: str) -> ServedModel:
-    """The model to ask: the only one, or the one whose name or origin is ``wanted``.
+def name_to_ask(pair: Pair) -> str | None:
+    """The served model's name that the pair gives; ``None`` if it leaves that to the server.
+
+    Raises:
+        EngineError: it is no text.
+    """
+    name = pair.engine_args.get(SERVED_NAME)
+    if name is not None and (not isinstance(name, str) or not name):
+        raise EngineError(f"The engine argument {SERVED_NAME} is {name!r}.", "Give the name of one served model.")
+    return name
+
+
+async def served_model(client: ServerClient, wanted: str, name: str | None = None) -> ServedModel:
+    """The model to ask: that of this name, else the only one, or the one whose name or origin is ``wanted``.
 
     Raises:
         EngineError: none, several without that one, or no such page.
@@ -67,15 +86,26 @@ async def served_model(client: ServerClient, wanted: str) -> ServedModel:
     named = [card for card in cards if wanted in (card.id, card.root)]
     base = [card for card in cards if card.parent is None]
     choice = (named or base)[:1] if named or len(base) == 1 else []
+    if name is not None:
+        choice = [card for card in cards if card.id == name]
     if not choice:
         listed = ", ".join(card.id for card in cards) or "none"
         raise EngineError(
-            f"The server at {client.url} does not serve {wanted!r}; its models: {listed}.",
-            "Name one of them as the model, or start the server with it.",
+            f"The server at {client.url} does not serve {name or wanted!r}; its models: {listed}.",
+            f"Say which of them is asked with the engine argument {SERVED_NAME}, or start the server with this model.",
         )
     card = choice[0]
     meta = card.meta or _Meta()
-    return ServedModel(card.id, card.max_model_len or meta.n_ctx, meta.n_vocab, card.root, card.owned_by)
+    alike = (other.id for other in cards if card.root is not None and other.root == card.root)
+    return ServedModel(
+        card.id,
+        card.max_model_len or meta.n_ctx,
+        meta.n_vocab,
+        card.root,
+        card.owned_by,
+        card.parent,
+        tuple(dict.fromkeys(name for name in (card.id, card.parent, *alike) if name is not None)),
+    )
 
 
 def check_draft_length(served: int | None, wanted: int | None) -> None:

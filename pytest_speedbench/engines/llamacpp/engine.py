@@ -16,6 +16,7 @@ from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
 from pytest_speedbench.engines.http.endpoint import root_url
 from pytest_speedbench.engines.http.served import (
     check_draft_length,
+    name_to_ask,
     served_model,
     vocabulary_size,
 )
@@ -40,6 +41,7 @@ from pytest_speedbench.engines.llamacpp.endpoint import KEY_VARIABLE, endpoint_k
 from pytest_speedbench.engines.llamacpp.files import DRAFT_GGUF, GGUF, drafter_file, target_file
 from pytest_speedbench.engines.llamacpp.launch import KIND, start_server
 from pytest_speedbench.engines.llamacpp.slots import save_slot
+from pytest_speedbench.engines.served_fit import check_model
 from pytest_speedbench.errors import EngineError
 
 
@@ -147,14 +149,10 @@ class LlamaCppEngine(BehindHttp):
         client = self._client = ServerClient(url, key, kind=KIND, key_variable=KEY_VARIABLE, reuse_streams=False)
         if self._server is not None:
             await self._server.wait_until_ready(client)
-        model = await served_model(client, (self._server and self._server.model) or self._pair.model)
-        vocab_size = vocabulary_size(checkpoint)
-        if model.vocab_size not in (None, vocab_size):
-            raise EngineError(
-                f"The server at {url} serves {model.name!r} with a vocabulary of {model.vocab_size} tokens, the target "
-                f"{self._pair.model!r} has one of {vocab_size}.",
-                "Name the model that is served, or start the server with this one.",
-            )
+        model = await served_model(
+            client, (self._server and self._server.model) or self._pair.model, name_to_ask(self._pair)
+        )
+        check_model(model, checkpoint, self._pair.model, url)
         await self._check_drafter(client)
         return self._info(await properties(client), checkpoint, table)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pytest_speedbench.engines.base import SpeculationCounters
 from pytest_speedbench.engines.http.client import RefusedError, ServerClient
 from pytest_speedbench.engines.http.metrics import Scrape
@@ -12,12 +14,13 @@ publishes of speculation is not read."""
 _PATH = "/metrics"
 
 
-async def speculation_counters(client: ServerClient, model: str) -> SpeculationCounters | None:
+async def speculation_counters(client: ServerClient, names: Sequence[str]) -> SpeculationCounters | None:
     """Speculation since the server's start, all ranks summed; ``None`` if it has no page with such counters.
 
     Args:
         client: of the server.
-        model: the served model's name; samples labelled with another one are left out.
+        names: under which the served model may be counted, those to prefer first; samples labelled with another one
+            are left out.
 
     Raises:
         EngineError: the page is there and cannot be read.
@@ -29,5 +32,9 @@ async def speculation_counters(client: ServerClient, model: str) -> SpeculationC
         return None
     if body is None or body.lstrip()[:1] in (b"[", b"{", b"<"):  # another page under the same name
         return None
-    scrape = Scrape(body.decode(errors="replace"), {"model_name": model})
-    return next((counters for prefix in PREFIXES if (counters := scrape.speculation(prefix)) is not None), None)
+    for name in names:
+        scrape = Scrape(body.decode(errors="replace"), {"model_name": name})
+        for prefix in PREFIXES:
+            if (counters := scrape.speculation(prefix)) is not None:
+                return counters
+    return None

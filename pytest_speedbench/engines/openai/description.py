@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +12,10 @@ from pytest_speedbench.engines.http.served import ServedModel
 from pytest_speedbench.engines.lossy import refuse_arguments
 from pytest_speedbench.engines.sglang.lossy import SETTINGS
 from pytest_speedbench.engines.sglang.record import DraftShape, draft_shape
-from pytest_speedbench.errors import EngineError
 
 _NAMES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt_llm": "TensorRT-LLM", "llamacpp": "llama.cpp"}
 _VERSIONS = (("/version", "version"), ("/server_info", "version"), ("/props", "build_info"))
 """Pages and the field that holds the version: vLLM and TensorRT-LLM, SGLang, llama.cpp."""
-_HUB_ID = re.compile(r"[\w-][\w.-]*/([\w-][\w.-]*)")
 SERVER_INFO = "/server_info"
 
 
@@ -55,29 +52,6 @@ async def sglang_shape(client: ServerClient, model: ServedModel) -> DraftShape |
         return draft_shape(page)
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def check_model(model: ServedModel, wanted: str, vocab_size: int, url: str) -> None:
-    """What is served is the pair's model, as far as names and vocabularies tell.
-
-    Names are compared where both are a hub's: one model has as many paths as machines.
-
-    Raises:
-        EngineError: it is another one.
-    """
-    if model.vocab_size is not None and model.vocab_size != vocab_size:
-        raise EngineError(
-            f"The server at {url} serves {model.name!r} with a vocabulary of {model.vocab_size} tokens, the target "
-            f"{wanted!r} has one of {vocab_size}.",
-            "Name the model that is served, or start the server with this one.",
-        )
-    ours, names = _HUB_ID.fullmatch(wanted), (model.name, model.origin or "")
-    theirs = [found.group(1).lower() for name in names if (found := _HUB_ID.fullmatch(name))]
-    if ours and theirs and ours.group(1).lower() not in (*theirs, *(name.lower() for name in names)):
-        raise EngineError(
-            f"The server at {url} serves {model.name!r}, and the pair's model is {wanted!r}.",
-            "Name the model that is served, or start the server with this one.",
-        )
 
 
 async def _page(client: ServerClient, path: str) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from pytest_speedbench.engines.devices import cpu_name
 from pytest_speedbench.engines.http.behind import BehindHttp
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError
 from pytest_speedbench.engines.http.command import filled_in
-from pytest_speedbench.engines.http.endpoint import root_url
+from pytest_speedbench.engines.http.endpoint import SERVED_NAME, root_url
 from pytest_speedbench.engines.http.own_server import OwnServer, free_port
 from pytest_speedbench.engines.http.served import (
     MODELS_PATH,
@@ -27,13 +27,14 @@ from pytest_speedbench.engines.http.served import (
 from pytest_speedbench.engines.openai.acceptance import acceptance_of
 from pytest_speedbench.engines.openai.answer import StreamedAnswer
 from pytest_speedbench.engines.openai.counters import speculation_counters
-from pytest_speedbench.engines.openai.description import check_model, server_name, server_version, sglang_shape
+from pytest_speedbench.engines.openai.description import server_name, server_version, sglang_shape
 from pytest_speedbench.engines.openai.dialects import CHAT_PATH, PATH, Prompt
 from pytest_speedbench.engines.openai.lossy import SETTINGS
 from pytest_speedbench.engines.openai.probe import Found, check_heard, find_dialect
 from pytest_speedbench.engines.openai.read_back import check_arrived, prompt_in
 from pytest_speedbench.engines.openai.settings import ServerSettings, read_settings
 from pytest_speedbench.engines.openai.tokenizer import TOKENIZER_FILE, TargetTokenizer
+from pytest_speedbench.engines.served_fit import check_model
 from pytest_speedbench.engines.sglang.record import DraftShape
 from pytest_speedbench.engines.vllm.failures import root_cause
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning, UnsupportedError
@@ -130,7 +131,7 @@ class OpenAIEngine(BehindHttp):
             EngineError: the server does not answer.
         """
         there = self._started()
-        return await speculation_counters(there.client, there.model.name)
+        return await speculation_counters(there.client, there.model.counted_as)
 
     async def prompt_as_read(self, prompt_ids: tuple[int, ...]) -> tuple[int, ...] | None:
         """The prompt's ids that the server returns with its answer; ``None`` if it returns none.
@@ -170,17 +171,18 @@ class OpenAIEngine(BehindHttp):
         )
         if self._server is not None:
             await self._server.wait_until_ready(client, _READY)
-        model = await served_model(client, (self._server and self._server.model) or self._pair.model)
+        wanted = (self._server and self._server.model) or self._pair.model
+        model = await served_model(client, wanted, settings.served_model_name)
         client.reuse_streams = model.owner != "llamacpp"  # which closes a connection after a stream unsaid
         vocab_size = vocabulary_size(checkpoint)
-        check_model(model, self._pair.model, vocab_size, url)
+        check_model(model, checkpoint, self._pair.model, url)
         context_tokens = settings.context_tokens or model.context_tokens
         if context_tokens is None:
             raise EngineError(
                 f"The server at {url} does not say how long a sequence may be.",
                 "Give the engine argument context_tokens.",
             )
-        counters = await speculation_counters(client, model.name)
+        counters = await speculation_counters(client, model.counted_as)
         if counters is not None and counters.accepted_per_position is not None:
             check_draft_length(len(counters.accepted_per_position), self._draft_length)
         found = await find_dialect(
@@ -198,6 +200,7 @@ class OpenAIEngine(BehindHttp):
         args: dict[str, EngineArg] = {
             "route": there.found.dialect.route,
             "prompt": there.found.dialect.prompt,
+            **({SERVED_NAME: there.model.name} if self._settings.served_model_name else {}),
             "output_ids": there.found.dialect.output_ids,
             **({"extra_body": self._settings.extra_body} if self._settings.extra_body else {}),
         }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
 from pytest_speedbench.config import EngineArg, Pair
-from pytest_speedbench.engines.http.endpoint import api_key
+from pytest_speedbench.engines.http.endpoint import SERVED_NAME, api_key
 from pytest_speedbench.errors import EngineError, closest
 
 OURS = frozenset(
@@ -30,6 +30,7 @@ class ServerSettings:
         max_concurrency: requests that it decodes at once, if it does not say; ``None`` for no limit.
         extra_body: fields added to every request.
         route: ``completions`` or ``chat``; ``None`` for chat only if there is no other way.
+        served_model_name: the model to ask, where a server has several; ``None`` for the only one.
     """
 
     api_key_env: str = "OPENAI_API_KEY"
@@ -37,6 +38,7 @@ class ServerSettings:
     max_concurrency: int | None = None
     extra_body: Mapping[str, EngineArg] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     route: str | None = None
+    served_model_name: str | None = None
 
     @property
     def api_key(self) -> str | None:
@@ -45,7 +47,14 @@ class ServerSettings:
 
 
 _KINDS: Mapping[str, type] = MappingProxyType(
-    {"api_key_env": str, "context_tokens": int, "max_concurrency": int, "route": str, "extra_body": Mapping}
+    {
+        "api_key_env": str,
+        "context_tokens": int,
+        "max_concurrency": int,
+        "route": str,
+        "served_model_name": str,
+        "extra_body": Mapping,
+    }
 )
 
 
@@ -76,7 +85,8 @@ def read_settings(pair: Pair) -> ServerSettings:
             "Set it, or correct the engine argument api_key_env, which is the variable's name and not the key.",
         )
     if taken := sorted(settings.extra_body.keys() & OURS):
+        instead = f"; the engine argument {SERVED_NAME} says which model is asked" if "model" in taken else ""
         raise EngineError(
-            f"The field {taken[0]} in extra_body is set by the measurement.", "Leave it out of extra_body."
+            f"The field {taken[0]} in extra_body is set by the measurement.", f"Leave it out of extra_body{instead}."
         )
     return settings

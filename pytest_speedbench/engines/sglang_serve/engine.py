@@ -15,9 +15,10 @@ from pytest_speedbench.engines.devices import cpu_name
 from pytest_speedbench.engines.http.behind import BehindHttp
 from pytest_speedbench.engines.http.client import ServerClient, ServerDownError, error_message
 from pytest_speedbench.engines.http.endpoint import root_url
-from pytest_speedbench.engines.http.served import served_model, vocabulary_size
+from pytest_speedbench.engines.http.served import name_to_ask, served_model, vocabulary_size
 from pytest_speedbench.engines.lossy import refuse_arguments
 from pytest_speedbench.engines.requests import check_vocabulary
+from pytest_speedbench.engines.served_fit import check_model
 from pytest_speedbench.engines.sglang.answers import (
     StreamedAnswer,
     question,
@@ -135,7 +136,7 @@ class SglangServeEngine(BehindHttp):
         client = self._client = ServerClient(url, key, kind="SGLang", key_variable=KEY_VARIABLE)
         if self._server is not None:
             await self._server.wait_until_ready(client)
-        model = await served_model(client, wanted)
+        model = await served_model(client, wanted, name_to_ask(self._pair))
         info = await server_info(client)
         check_switches(arguments, info)
         refuse_arguments("The SGLang server", SETTINGS, info)
@@ -144,6 +145,8 @@ class SglangServeEngine(BehindHttp):
             self._repeats = Repeats(self._forget)
             await self._forget()  # the server has warmed itself up
         checkpoint = open_checkpoint(self._pair.model, download=True)
+        if self._pair.server is not None:
+            check_model(model, checkpoint, self._pair.model, url)
         context_tokens = model.context_tokens or info.get("context_length")
         if context_tokens is None:
             raise EngineError(

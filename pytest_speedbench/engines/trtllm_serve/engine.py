@@ -13,6 +13,7 @@ from pytest_speedbench.config import EngineArg, Pair
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.http.own_server import HOST, OwnServer, free_port
+from pytest_speedbench.engines.http.served import name_to_ask
 from pytest_speedbench.engines.openai.engine import OpenAIEngine
 from pytest_speedbench.engines.openai.settings import ServerSettings
 from pytest_speedbench.engines.trtllm.failures import root_cause
@@ -111,7 +112,13 @@ def _settings(pair: Pair) -> ServerSettings:
     if context is None:
         raise EngineError(f"The config.json of {pair.model!r} gives no max_position_embeddings.", "Add it.")
     most = pair.engine_args.get("max_batch_size")
-    return ServerSettings(KEY_VARIABLE, context, most if isinstance(most, int) else None, dict(_STOP_STAYS))
+    return ServerSettings(
+        KEY_VARIABLE,
+        context,
+        most if isinstance(most, int) else None,
+        dict(_STOP_STAYS),
+        served_model_name=name_to_ask(pair),
+    )
 
 
 def _recorded(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from pytest_speedbench.engines.http.endpoint import root_url
 from pytest_speedbench.engines.http.served import (
     ServedModel,
     check_draft_length,
+    name_to_ask,
     served_model,
     vocabulary_size,
 )
@@ -24,6 +25,7 @@ from pytest_speedbench.engines.openai.acceptance import acceptance_of
 from pytest_speedbench.engines.openai.answer import StreamedAnswer
 from pytest_speedbench.engines.openai.dialects import PATH
 from pytest_speedbench.engines.openai.read_back import prompt_in
+from pytest_speedbench.engines.served_fit import check_model
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
 from pytest_speedbench.engines.vllm.lossy import SETTINGS
 from pytest_speedbench.engines.vllm.resolved import resolved_arguments
@@ -99,7 +101,7 @@ class VllmServeEngine(BehindHttp):
             EngineError: the server does not answer.
         """
         client, model = self._started()
-        metrics = await _metrics(client, model.name)
+        metrics = await _metrics(client, model.counted_as)
         return metrics.speculation if metrics is not None else None
 
     async def next_tokens(self, prompt_ids: tuple[int, ...], count: int) -> tuple[tuple[int, float], ...]:
@@ -143,8 +145,10 @@ class VllmServeEngine(BehindHttp):
         client = self._client = ServerClient(url, key, kind="vLLM", key_variable=KEY_VARIABLE)
         if self._server is not None:
             await self._server.wait_until_ready(client)
-        self._model = await served_model(client, wanted)
-        metrics = await _metrics(client, self._model.name)
+        self._model = await served_model(client, wanted, name_to_ask(self._pair))
+        if self._pair.server is not None:
+            check_model(self._model, open_checkpoint(self._pair.model, download=True), self._pair.model, url)
+        metrics = await _metrics(client, self._model.counted_as)
         if metrics is not None and metrics.keeps_statistics:
             positions = metrics.speculation and metrics.speculation.accepted_per_position
             check_draft_length(len(positions) if positions else None, self._draft_length)
@@ -186,9 +190,13 @@ class VllmServeEngine(BehindHttp):
         return (info.accelerator if info is not None else None) or f"unknown ({where or 'the server does not say'})"
 
 
-async def _metrics(client: ServerClient, model: str) -> Metrics | None:
+async def _metrics(client: ServerClient, names: Sequence[str]) -> Metrics | None:
+    """The metrics of a model, under the first of the names that the page has figures of."""
     body = await client.find("/metrics")
-    return None if body is None else Metrics(body.decode(errors="replace"), model)
+    if body is None:
+        return None
+    scrapes = [Metrics(body.decode(errors="replace"), name) for name in names]
+    return next((scrape for scrape in scrapes if scrape.keeps_statistics), scrapes[0])
 
 
 def _without_paths(arguments: Mapping[str, Any]) -> dict[str, Any]:

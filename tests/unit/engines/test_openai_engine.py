@@ -22,15 +22,17 @@ from pytest_speedbench.engines.base import (
     Request,
     SpeculationCounters,
 )
+from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.http.served import ServedModel
-from pytest_speedbench.engines.openai.description import check_model
 from pytest_speedbench.engines.openai.engine import OpenAIEngine
+from pytest_speedbench.engines.served_fit import check_model
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from tests.mock_server import END, TOKENIZER, MockServer, event, scripted, serving, stream
 from tests.unit.engines.test_vllm_serve_prometheus import scrape
 
 PROMPT = TOKENIZER.encode("Count to six:").ids
 KEY = "sk-very-secret"
+TARGET = open_checkpoint("bundled:target", download=True)
 STEPS = scripted()
 HISTOGRAM = (2, 0, 1, 1)
 """Of the scripted answer: 2, 0, 3 and 0 accepted."""
@@ -442,10 +444,10 @@ def test_the_wrong_model() -> None:
 def test_names_of_models(name: str, origin: str | None, fits: bool) -> None:
     model = ServedModel(name, 2048, None, origin)
     if fits:
-        check_model(model, "meta/Llama-8B", 4096, "http://host")
+        check_model(model, TARGET, "meta/Llama-8B", "http://host")
     else:
         with pytest.raises(EngineError, match=f"serves {name!r}, and the pair's model is 'meta/Llama-8B'"):
-            check_model(model, "meta/Llama-8B", 4096, "http://host")
+            check_model(model, TARGET, "meta/Llama-8B", "http://host")
 
 
 def test_the_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
