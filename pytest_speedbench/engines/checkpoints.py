@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from pytest_speedbench.engines.safetensors_header import TensorEntry, tensor_entries
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.paths import at_home, lies_at
 
@@ -19,7 +20,8 @@ BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "tiny"
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _HUB_FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.jinja", "*.tiktoken")
-_EAGLE3_ARCHITECTURES = ("LlamaForCausalLMEagle3", "Eagle3LlamaForCausalLM")
+_NESTED = ("text_config", "transformer_layer_config")
+"""Where multimodal models, and drafters that speculators wrote, keep the fields of their layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,9 @@ class Checkpoint:
 
     @property
     def text_config(self) -> Mapping[str, Any]:
-        """The language model's own fields: nested in multimodal configs, else the config itself."""
-        nested = self.config.get("text_config")
-        return nested if isinstance(nested, dict) else self.config
+        """The layers' fields: nested in multimodal models and in speculators' drafters, else the config itself."""
+        nested = (self.config.get(name) for name in _NESTED)
+        return next((fields for fields in nested if isinstance(fields, dict)), self.config)
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -45,13 +47,21 @@ class Checkpoint:
         return tuple(self.config.get("architectures") or ())
 
     @property
-    def is_eagle3_head(self) -> bool:
-        """Whether this is an EAGLE-3 head: by its architecture, or by a draft vocabulary, which only heads have.
+    def speculators_type(self) -> str | None:
+        """The kind of drafter in the words of speculators; ``None`` for any other layout."""
+        kind = self.config.get("speculators_model_type")
+        return kind if isinstance(kind, str) and kind else None
 
-        Some published heads name the architecture of their target.
-        """
-        named = any(name in _EAGLE3_ARCHITECTURES for name in self.architectures)
-        return named or self.size("draft_vocab_size") is not None
+    @property
+    def tensors(self) -> Mapping[str, TensorEntry] | None:
+        """The tensors by name; ``None`` if only a load can tell, as for ``*.bin`` files."""
+        return tensor_entries(self.weight_files())
+
+    @property
+    def plain_tensors(self) -> Mapping[str, TensorEntry] | None:
+        """The tensors by name, without the ``model.`` that some exporters write before those of a drafter."""
+        entries = self.tensors
+        return None if entries is None else {name.removeprefix("model."): entry for name, entry in entries.items()}
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
@@ -66,6 +76,9 @@ class Checkpoint:
     def size(self, field: str) -> int | None:
         """An integer field such as ``vocab_size``; ``None`` if the config does not say."""
         value = self.text_config.get(field)
+        if value is None and self.speculators_type is not None:
+            # Of a drafter in speculators' layout, what is not the layer's stands at the top.
+            value = self.config.get(field)
         return value if isinstance(value, int) else None
 
     def weight_files(self) -> tuple[Path, ...]:

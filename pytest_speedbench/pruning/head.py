@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
+from pytest_speedbench.engines.draft_vocabulary import MARKS, OFFSETS, refused_map, target_ids
+from pytest_speedbench.engines.drafter_kinds import DrafterKind, kind_of
 from pytest_speedbench.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _OUTPUT_ROWS = "lm_head.weight"
-_MAPS = ("d2t", "t2d")
+_MAPS = (OFFSETS, MARKS)
 
 
 def draft_vocabulary(reference: str) -> NDArray[np.int64]:
@@ -80,7 +82,7 @@ class _Head:
     @classmethod
     def open(cls, reference: str) -> _Head:
         checkpoint = open_checkpoint(reference, download=True)
-        if not checkpoint.is_eagle3_head:
+        if kind_of(checkpoint) not in (DrafterKind.EAGLE3, DrafterKind.P_EAGLE):
             found = ", ".join(checkpoint.architectures) or "none"
             raise _refusal(checkpoint, f"its config.json gives the architecture {found}")
         vocab_size = checkpoint.size("vocab_size")
@@ -142,15 +144,24 @@ def _target_ids(checkpoint: Checkpoint, tensors: dict[str, Any], rows: int, voca
     stated = checkpoint.size("draft_vocab_size") or vocab_size
     if rows != stated:
         raise _refusal(checkpoint, f"lm_head.weight has {rows} rows and the config says {stated}")
-    offsets = next((tensor for name, tensor in tensors.items() if _plain(name) == "d2t"), None)
+    offsets, marks = (_array_of(tensors, name) for name in _MAPS)
     if offsets is None:
         if rows != vocab_size:
             raise _refusal(checkpoint, f"it has {rows} of {vocab_size} rows and no map d2t")
         return np.arange(vocab_size, dtype=np.int64)
-    ids: NDArray[np.int64] = offsets.cpu().numpy().astype(np.int64) + np.arange(len(offsets))
-    if len(ids) != rows or ids.min() < 0 or ids.max() >= vocab_size or len(np.unique(ids)) != rows:
-        raise _refusal(checkpoint, "its map d2t does not give each row a target id of its own")
-    return ids
+    try:
+        return target_ids(offsets, marks, rows, vocab_size)
+    except ValueError as error:
+        raise refused_map(checkpoint, str(error)) from None
+
+
+def _array_of(tensors: dict[str, Any], wanted: str) -> NDArray[np.generic] | None:
+    tensor = next((tensor for name, tensor in tensors.items() if _plain(name) == wanted), None)
+    if tensor is None:
+        return None
+    # numpy has no bfloat16; that the numbers are no whole ones is seen all the same.
+    values: NDArray[np.generic] = (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()
+    return values
 
 
 def _plain(name: str) -> str:

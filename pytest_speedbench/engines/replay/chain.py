@@ -29,6 +29,10 @@ class ChainHead(Protocol):
     def draft_vocab_size(self) -> int:
         """Tokens it can propose."""
 
+    @property
+    def window(self) -> int | None:
+        """Tokens that its attention reaches, the one it is at included; ``None`` for all before it."""
+
     def enter(self, token_ids: Tensor, hidden: Tensor, positions: Tensor) -> Entered:
         """Everything up to the attention, for pairs of any leading shape."""
 
@@ -55,7 +59,7 @@ def chain_reaches(
     last = batch.ids.shape[1] - 1
     pairs = head.enter(batch.ids[:, 1:], hidden[:, :last], torch.arange(last, device=hidden.device))
     at = (places.rows, places.last_read)
-    streams = head.leave(pairs.residual[at], _attend(pairs.queries[at], pairs, places, ()))
+    streams = head.leave(pairs.residual[at], _attend(pairs.queries[at], pairs, places, (), head.window))
     drafts: list[tuple[Tensor, Tensor]] = []
     for drafted in range(1, draft_length + 1):
         kept = places.keep(drafted, best_tokens(head.best_token, streams, head.draft_vocab_size))
@@ -64,11 +68,13 @@ def chain_reaches(
         drafts = [(keys[kept], values[kept]) for keys, values in drafts]
         made = head.enter(places.token_ids(drafted + 1), streams[kept], places.last_read + drafted)
         drafts.append((made.keys, made.values))
-        streams = head.leave(made.residual, _attend(made.queries, pairs, places, drafts))
+        streams = head.leave(made.residual, _attend(made.queries, pairs, places, drafts, head.window))
     return places.reaches()
 
 
-def _attend(queries: Tensor, pairs: Entered, places: Places, drafts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def _attend(
+    queries: Tensor, pairs: Entered, places: Places, drafts: Sequence[tuple[Tensor, Tensor]], window: int | None
+) -> Tensor:
     """Attention of one pair per place to the verified pairs up to the last one read, and to the place's own drafts.
 
     Args:
@@ -76,6 +82,7 @@ def _attend(queries: Tensor, pairs: Entered, places: Places, drafts: Sequence[tu
         pairs: of the batch: keys and values [texts, pairs, kv_heads, head_dim].
         places: in the order of their rows.
         drafts: keys and values of the places' own pairs, each [places, kv_heads, head_dim].
+        window: how many pairs are reached, the queries' own included; ``None`` for all.
 
     Returns:
         [places, heads, head_dim].
@@ -94,12 +101,18 @@ def _attend(queries: Tensor, pairs: Entered, places: Places, drafts: Sequence[tu
                 pairs.values[row, :visible],
                 places.last_read[part],
                 [(keys[part], values[part]) for keys, values in drafts],
+                window,
             )
     return mixed
 
 
 def _attend_row(
-    queries: Tensor, keys: Tensor, values: Tensor, last_read: Tensor, drafts: Sequence[tuple[Tensor, Tensor]]
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    last_read: Tensor,
+    drafts: Sequence[tuple[Tensor, Tensor]],
+    window: int | None,
 ) -> Tensor:
     """:func:`_attend` within one text, ``keys`` and ``values`` being [pairs, kv_heads, head_dim]."""
     places, heads, head_dim = queries.shape
@@ -107,7 +120,12 @@ def _attend_row(
     grouped = (queries / head_dim**0.5).view(places, kv_heads, -1, head_dim)
     rows = grouped.transpose(0, 1).reshape(kv_heads, -1, head_dim)
     scores = (rows @ keys.permute(1, 2, 0)).view(kv_heads, places, -1, pairs)
-    hidden = torch.arange(pairs, device=queries.device)[None] > last_read[:, None]
+    positions = torch.arange(pairs, device=queries.device)[None]
+    hidden = positions > last_read[:, None]
+    if window is not None:
+        # The queries are as many pairs further on as there are drafts, and leave the earliest of these behind too.
+        hidden |= positions <= last_read[:, None] + len(drafts) - window
+        drafts = drafts[-window:]
     scores = scores.masked_fill(hidden[None, :, None], float("-inf"))
     own = [(grouped * drafted[:, :, None]).sum(-1).transpose(0, 1)[..., None] for drafted, _ in drafts]
     weights = torch.softmax(torch.cat((scores, *own), dim=-1), dim=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_speedbench.config import Drafter, DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
+from pytest_speedbench.engines.eagle_configs import check_eagle_config, read_eagle3_config
 from pytest_speedbench.engines.fit import check_fit, check_heads, check_kind, check_target
 from pytest_speedbench.engines.replay.lookup import rule_of
 from pytest_speedbench.engines.replay.mtp_rules import check_mtp_drafts
@@ -60,5 +61,9 @@ def _check_drafter(drafter: Drafter, model: str, target: Checkpoint | None) -> N
     check_heads(checkpoint, drafter.method, drafter.draft_length)
     if drafter.method is DrafterMethod.DRAFT_MODEL:
         check_computed(checkpoint, "draft model", drafts=False)
+    elif drafter.method is DrafterMethod.EAGLE3:
+        read_eagle3_config(checkpoint)
+    elif drafter.method is DrafterMethod.EAGLE:
+        check_eagle_config(checkpoint)
     if target is not None:
         check_fit(target, checkpoint, drafter.method, "padded")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pytest_speedbench.config import DrafterMethod
 from pytest_speedbench.engines.checkpoints import Checkpoint
+from pytest_speedbench.engines.eagle_configs import check_eagle_config
 from pytest_speedbench.engines.fit import check_kind
 from pytest_speedbench.engines.replay.chain import chain_reaches
 from pytest_speedbench.engines.replay.targets import Head, ReadBatch
@@ -23,18 +24,15 @@ from pytest_speedbench.engines.replay.walk import Reach
 from pytest_speedbench.engines.transformers.head_checkpoint import (
     check_shapes,
     head_shape,
+    layer_config,
     layer_shapes,
-    llama_config,
     read_tensors,
     rotary_tables,
 )
 from pytest_speedbench.engines.transformers.head_layer import Entered, HeadLayer, HeadShape, within_layer
 from pytest_speedbench.engines.transformers.loading import TargetFrame
-from pytest_speedbench.errors import EngineError
 from pytest_speedbench.outputs import StoredOutput
 
-_ARCHITECTURES = ("LlamaForCausalLM", "EagleLlamaForCausalLM", "LlamaForCausalLMEagle")
-"""Published heads name the first, serving engines the others."""
 _UNREAD_TENSOR = "layers.0.self_attn.rotary_emb.inv_freq"
 """Written by older exporters; the config says it too."""
 
@@ -63,6 +61,10 @@ class EagleHead:
     def draft_vocab_size(self) -> int:
         """Tokens that it can propose."""
         return len(self._lm_head)
+
+    @property
+    def window(self) -> None:
+        """Its attention reaches all before it."""
 
     def enter(self, token_ids: Tensor, hidden: Tensor, positions: Tensor) -> Entered:
         """Everything up to the attention.
@@ -105,30 +107,14 @@ def eagle_head(checkpoint: Checkpoint, frame: TargetFrame, draft_length: int, co
 
 def _load(checkpoint: Checkpoint, frame: TargetFrame, positions: int) -> EagleHead:
     check_kind(checkpoint, DrafterMethod.EAGLE)
-    _refuse_variants(checkpoint)
-    config = llama_config(checkpoint)
+    check_eagle_config(checkpoint)
+    config = layer_config(checkpoint, checkpoint.text_config)
     tensors = {name: tensor for name, tensor in read_tensors(checkpoint).items() if name != _UNREAD_TENSOR}
     tensors.setdefault("embed_tokens.weight", frame.embedding)
     check_shapes(checkpoint, "EAGLE", tensors, _expected_shapes(config, frame, biased="fc.bias" in tensors))
     placed = {name: tensor.to(frame.embedding.device, frame.embedding.dtype) for name, tensor in tensors.items()}
     cos, sin = rotary_tables(config, frame.embedding, positions)
     return EagleHead(head_shape(config), placed, cos, sin, frame.lm_head)
-
-
-def _refuse_variants(checkpoint: Checkpoint) -> None:
-    config = checkpoint.config
-    refused = [f"{flag} is set" for flag in ("attention_bias", "mlp_bias") if config.get(flag)]
-    refused += [
-        f"{name} is {config[name]}"
-        for name, computed in (("num_hidden_layers", 1), ("hidden_act", "silu"))
-        if config.get(name, computed) != computed
-    ]
-    refused += [f"its architecture is {name}" for name in checkpoint.architectures if name not in _ARCHITECTURES]
-    if refused:
-        raise EngineError(
-            f"The drafter {checkpoint.reference!r} is no EAGLE head that can be replayed: {', '.join(refused)}.",
-            "Decode with it; replayed are heads of one Llama layer.",
-        )
 
 
 def _expected_shapes(config: Any, frame: TargetFrame, *, biased: bool) -> dict[str, tuple[int, ...]]:

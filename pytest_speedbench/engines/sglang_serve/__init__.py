@@ -6,7 +6,7 @@ from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import Engine
 from pytest_speedbench.engines.http.endpoint import check_endpoint
 from pytest_speedbench.engines.http.packages import check_packages
-from pytest_speedbench.engines.sglang.checks import check_pair
+from pytest_speedbench.engines.sglang.checks import check_drafter, check_pair
 from pytest_speedbench.engines.sglang_serve.endpoint import KEY_VARIABLE
 from pytest_speedbench.engines.told import Told
 
@@ -24,6 +24,7 @@ def check(pair: Pair) -> None:
         check_pair(pair)
     else:
         check_endpoint(pair, KEY_VARIABLE)
+        check_drafter(pair)
 
 
 def create(pair: Pair) -> Engine:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
+from pytest_speedbench.engines.eagle_configs import read_eagle3_config
 from pytest_speedbench.engines.fit import check_fit, check_kind, check_target
 from pytest_speedbench.engines.transformers.families import check_computed
 from pytest_speedbench.engines.transformers.options import TransformersOptions
@@ -20,6 +21,8 @@ _METHODS = (
     DrafterMethod.MTP,
     DrafterMethod.DFLASH,
 )
+_DFLASH_MODEL = "muse_glimmer_assistant"
+"""The one model type whose class drafts for transformers' generator."""
 _INSTALL = 'Run: pip install "pytest-speedbench[transformers]".'
 
 
@@ -85,13 +88,21 @@ def check_drafter(drafter: Checkpoint, method: DrafterMethod, draft_length: int)
     check_kind(drafter, method)
     if method is DrafterMethod.DRAFT_MODEL:
         check_computed(drafter, "draft model", drafts=True)
+    if method is DrafterMethod.EAGLE3:
+        read_eagle3_config(drafter)
     if method is DrafterMethod.DFLASH:
+        if drafter.config.get("model_type") != _DFLASH_MODEL:
+            named = ", ".join(drafter.architectures) or "none"
+            raise EngineError(
+                f"The DFlash drafter {drafter.reference!r} (architecture {named}) is in a layout that the transformers "
+                f"engine does not compute: transformers has a class for {_DFLASH_MODEL} alone.",
+                "Measure it with the engine vllm or sglang.",
+            )
         block = drafter.size("block_size")
         if block is None or "target_layer_ids" not in drafter.config:
             raise EngineError(
-                f"The drafter {drafter.reference!r} is no DFlash drafter: its config.json lacks block_size or "
-                "target_layer_ids.",
-                "Give a DFlash checkpoint.",
+                f"The config.json of the DFlash drafter {drafter.reference!r} lacks block_size or target_layer_ids.",
+                "Restore it.",
             )
         _check_fixed_length(f"The DFlash drafter {drafter.reference!r}", block - 1, draft_length)
 

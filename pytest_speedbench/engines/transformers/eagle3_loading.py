@@ -5,25 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
+from transformers import LlamaConfig, Qwen3Config
 
 from pytest_speedbench.engines.checkpoints import Checkpoint
+from pytest_speedbench.engines.draft_vocabulary import MARKS, OFFSETS, refused_map, target_ids
+from pytest_speedbench.engines.eagle_configs import LAYER_IDS, Eagle3Config, read_eagle3_config, stated_layer_ids
 from pytest_speedbench.engines.transformers.eagle3 import Eagle3Head
 from pytest_speedbench.engines.transformers.head_checkpoint import (
     check_shapes,
     head_shape,
+    layer_config,
     layer_shapes,
-    llama_config,
     read_tensors,
     rotary_tables,
 )
 from pytest_speedbench.engines.transformers.loading import TargetFrame
 from pytest_speedbench.errors import EngineError
-
-_UNREAD_TENSORS = ("t2d",)
-"""Part of the layout, but the inverse of ``d2t`` and needed only for training."""
-_UNSUPPORTED_FLAGS = ("norm_before_fc", "norm_output", "fc_norm", "attention_bias", "mlp_bias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,48 +50,33 @@ def load_eagle3_head(checkpoint: Checkpoint, target: TargetFrame, positions: int
     Raises:
         EngineError: a variant that is not supported, missing or unknown tensors, or shapes that do not fit.
     """
-    _refuse_variants(checkpoint)
-    config = llama_config(checkpoint)
+    computed = read_eagle3_config(checkpoint)
+    config = layer_config(checkpoint, computed.layer, Qwen3Config if computed.qk_norm else LlamaConfig)
     layer_ids = eagle3_layer_ids(checkpoint, target.layers)
     tensors = _read_tensors(checkpoint)
     embedding = target.embedding
     tensors.setdefault("embed_tokens.weight", embedding)
     draft_vocab_size = checkpoint.size("draft_vocab_size") or config.vocab_size
-    auxiliary = len(layer_ids) * target.hidden_size
     pruned = draft_vocab_size != config.vocab_size
+    marks = tensors.pop(MARKS, None)
     # A head with the whole vocabulary may have a map too.
-    shapes = _expected_shapes(config, draft_vocab_size, auxiliary, mapped=pruned or "d2t" in tensors)
+    mapped = pruned or OFFSETS in tensors
+    shapes = _expected_shapes(config, computed, draft_vocab_size, len(layer_ids), target.hidden_size, mapped=mapped)
     check_shapes(checkpoint, "EAGLE-3", tensors, shapes)
-    if pruned:
-        _check_map(checkpoint, tensors["d2t"], config.vocab_size)
+    if mapped:
+        _check_map(checkpoint, tensors[OFFSETS], marks, config.vocab_size)
     placed = {
-        name: tensor.to(embedding.device, None if name == "d2t" else embedding.dtype)
+        name: tensor.to(embedding.device, None if name == OFFSETS else embedding.dtype)
         for name, tensor in tensors.items()
     }
     head = Eagle3Head(
-        head_shape(config),
+        head_shape(config, computed.window),
         placed,
         *rotary_tables(config, embedding, positions),
-        norm_before_residual=bool(checkpoint.config.get("norm_before_residual", False)),
+        norm_before_residual=computed.norm_before_residual,
+        norm_output=computed.norm_output,
     )
     return LoadedHead(head, layer_ids, draft_vocab_size)
-
-
-def _refuse_variants(checkpoint: Checkpoint) -> None:
-    config, eagle = checkpoint.config, checkpoint.config.get("eagle_config") or {}
-    refused = [f"{flag} is set" for flag in _UNSUPPORTED_FLAGS if config.get(flag) or eagle.get(flag)]
-    if eagle.get("use_aux_hidden_state") is False:
-        refused.append("eagle_config.use_aux_hidden_state is false")
-    if config.get("num_hidden_layers", 1) != 1:
-        refused.append(f"num_hidden_layers is {config['num_hidden_layers']}")
-    if config.get("hidden_act", "silu") != "silu":
-        refused.append(f"hidden_act is {config['hidden_act']}")
-    if refused:
-        raise EngineError(
-            f"The head {checkpoint.reference!r} is a variant that the transformers engine does not compute: "
-            f"{', '.join(refused)}.",
-            "Measure it on an engine that supports it.",
-        )
 
 
 def eagle3_layer_ids(checkpoint: Checkpoint, layers: int) -> tuple[int, ...]:
@@ -102,23 +85,20 @@ def eagle3_layer_ids(checkpoint: Checkpoint, layers: int) -> tuple[int, ...]:
     Raises:
         EngineError: ids that are no layers of the target.
     """
-    eagle = checkpoint.config.get("eagle_config") or {}
-    name = "eagle_aux_hidden_state_layer_ids"
     # The default that heads are trained with unless they say otherwise.
-    ids = eagle.get(name) or checkpoint.config.get(name) or (2, layers // 2, layers - 3)
+    ids = stated_layer_ids(checkpoint) or (2, layers // 2, layers - 3)
     in_order = tuple(sorted(set(ids)))
     if len(in_order) != len(ids) or not 0 <= in_order[0] <= in_order[-1] <= layers:
         raise EngineError(
             f"The head {checkpoint.reference!r} cannot read the target's layers {list(ids)}: they must be distinct and "
             f"within 0 to {layers}.",
-            f"State them in its config.json as eagle_config.{name}.",
+            f"State them in its config.json as eagle_config.{LAYER_IDS}.",
         )
     return in_order
 
 
 def _read_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    read = {_plain_name(name): tensor for name, tensor in read_tensors(checkpoint).items()}
-    return {name: tensor for name, tensor in read.items() if name not in _UNREAD_TENSORS}
+    return {_plain_name(name): tensor for name, tensor in read_tensors(checkpoint).items()}
 
 
 def _plain_name(name: str) -> str:
@@ -126,10 +106,13 @@ def _plain_name(name: str) -> str:
     return "midlayer." + name.removeprefix("layers.0.") if name.startswith("layers.0.") else name
 
 
-def _expected_shapes(config: Any, draft_vocab_size: int, auxiliary: int, *, mapped: bool) -> dict[str, tuple[int, ...]]:
+def _expected_shapes(
+    config: Any, computed: Eagle3Config, draft_vocab_size: int, states: int, target_size: int, *, mapped: bool
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors; the head reads ``states`` of the target's streams, each ``target_size`` wide."""
     hidden = config.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
-        "fc.weight": (hidden, auxiliary),
+        "fc.weight": (hidden, states * target_size),
         "midlayer.hidden_norm.weight": (hidden,),
         "midlayer.input_layernorm.weight": (hidden,),
         "norm.weight": (hidden,),
@@ -137,13 +120,22 @@ def _expected_shapes(config: Any, draft_vocab_size: int, auxiliary: int, *, mapp
         "embed_tokens.weight": (config.vocab_size, hidden),
     }
     shapes |= {f"midlayer.{name}": shape for name, shape in layer_shapes(config, 2 * hidden).items()}
-    return shapes | {"d2t": (draft_vocab_size,)} if mapped else shapes
+    if computed.qk_norm:
+        shapes |= {f"midlayer.self_attn.{name}_norm.weight": (config.head_dim,) for name in "qk"}
+    if computed.norm_before_fc:
+        shapes["input_norm.weight"] = (states * target_size,)
+    if computed.fc_norm:
+        shapes |= {f"fc_norm.{state}.weight": (target_size,) for state in range(states)}
+    return shapes | {OFFSETS: (draft_vocab_size,)} if mapped else shapes
 
 
-def _check_map(checkpoint: Checkpoint, offsets: Tensor, vocab_size: int) -> None:
-    target_ids = offsets + torch.arange(len(offsets))
-    if int(target_ids.min()) < 0 or int(target_ids.max()) >= vocab_size:
-        raise EngineError(
-            f"The map d2t of the head {checkpoint.reference!r} points outside the vocabulary of {vocab_size} tokens.",
-            "Write it as offsets: target id less draft id.",
-        )
+def _check_map(checkpoint: Checkpoint, offsets: Tensor, marks: Tensor | None, vocab_size: int) -> None:
+    try:
+        target_ids(_array(offsets), None if marks is None else _array(marks), len(offsets), vocab_size)
+    except ValueError as error:
+        raise refused_map(checkpoint, str(error)) from None
+
+
+def _array(tensor: Tensor) -> Any:
+    # numpy has no bfloat16; that the numbers are no whole ones is seen all the same.
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

@@ -7,7 +7,6 @@ before anything is imported. A test compares the two.
 from __future__ import annotations
 
 from pytest_speedbench.engines.checkpoints import Checkpoint
-from pytest_speedbench.engines.tensors import tensor_names
 from pytest_speedbench.errors import EngineError
 
 KEEPS_STATE = frozenset(
@@ -146,7 +145,7 @@ def _check_quantization(checkpoint: Checkpoint, who: str) -> None:
         )
     if isinstance(stated, dict):
         return
-    scale = next((name for name in tensor_names(checkpoint) if name.endswith(_SCALES)), None)
+    scale = next((name for name in checkpoint.tensors or () if name.endswith(_SCALES)), None)
     if scale is not None:
         raise EngineError(
             f"{who} has quantized weights ({scale}), and its config.json has no quantization_config, so transformers "

@@ -15,39 +15,38 @@ from pytest_speedbench.engines.checkpoints import Checkpoint
 from pytest_speedbench.engines.transformers.head_layer import HeadShape
 from pytest_speedbench.errors import EngineError
 
-_FIXED_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+_NO_ARGUMENTS = ("architectures", "layer_types", "sliding_window", "model_type")
+"""What is no field of the layer, or read before: a window, and whose model type the layer is of."""
 
 
-def llama_config(checkpoint: Checkpoint) -> Any:
-    """The head's config as transformers reads it.
+def layer_config(checkpoint: Checkpoint, fields: Mapping[str, Any], kind: type[Any] = LlamaConfig) -> Any:
+    """The config of the head's layer as transformers reads it.
+
+    Args:
+        checkpoint: of the head.
+        fields: of the layer.
+        kind: transformers' config of such layers.
 
     Raises:
-        EngineError: it is no Llama config, or its rotary positions change with the length.
+        EngineError: it is no such config.
     """
     try:
-        config = LlamaConfig(**{key: value for key, value in checkpoint.config.items() if key != "architectures"})
+        return kind(**{key: value for key, value in fields.items() if key not in _NO_ARGUMENTS})
     except Exception as error:
         raise EngineError(
             f"The config of the head {checkpoint.reference!r} is no Llama config: {error}", "Restore its config.json."
         ) from error
-    rope_type = (config.rope_parameters or {}).get("rope_type", "default")
-    if rope_type not in _FIXED_ROPE_TYPES:
-        raise EngineError(
-            f"The head {checkpoint.reference!r} has rotary positions of type {rope_type!r}, which change with the "
-            "length.",
-            f"Supported types: {', '.join(_FIXED_ROPE_TYPES)}.",
-        )
-    return config
 
 
-def head_shape(config: Any) -> HeadShape:
-    """The sizes of a head's layer."""
+def head_shape(config: Any, window: int | None = None) -> HeadShape:
+    """The sizes of a head's layer, whose attention reaches ``window`` tokens or all."""
     return HeadShape(
         hidden_size=config.hidden_size,
         heads=config.num_attention_heads,
         kv_heads=config.num_key_value_heads,
         head_dim=config.head_dim,
         norm_eps=config.rms_norm_eps,
+        window=window,
     )
 
 

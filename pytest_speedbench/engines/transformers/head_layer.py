@@ -21,6 +21,7 @@ class HeadShape:
         kv_heads: key and value heads, a divisor of ``heads``.
         head_dim: width of one head.
         norm_eps: epsilon of its RMS norms.
+        window: tokens that its attention reaches, the one it is at included; ``None`` for all before it.
     """
 
     hidden_size: int
@@ -28,6 +29,7 @@ class HeadShape:
     kv_heads: int
     head_dim: int
     norm_eps: float
+    window: int | None = None
 
 
 class Entered(NamedTuple):
@@ -51,8 +53,8 @@ class HeadLayer:
 
     Args:
         shape: sizes.
-        tensors: weights by their names within the layer (``self_attn.q_proj.weight``, …), on one device and of one
-            dtype.
+        tensors: weights by their names within the layer (``self_attn.q_proj.weight``, …; ``self_attn.q_norm.weight``
+            and ``self_attn.k_norm.weight`` where queries and keys are normed), on one device and of one dtype.
         cos: rotary cosines [positions, head_dim], half-split layout, by absolute position.
         sin: rotary sines of the same shape.
     """
@@ -61,6 +63,7 @@ class HeadLayer:
         self.shape = shape
         self._cos, self._sin = cos, sin
         self._qkv = torch.cat([tensors[f"self_attn.{name}_proj.weight"] for name in "qkv"])
+        self._q_norm, self._k_norm = (tensors.get(f"self_attn.{name}_norm.weight") for name in "qk")
         self._o = tensors["self_attn.o_proj.weight"]
         self._gate_up = torch.cat([tensors[f"mlp.{name}_proj.weight"] for name in ("gate", "up")])
         self._down = tensors["mlp.down_proj.weight"]
@@ -71,6 +74,9 @@ class HeadLayer:
         shape = self.shape
         projected = F.linear(read, self._qkv).view(*read.shape[:-1], -1, shape.head_dim)
         turned, values = projected.tensor_split((shape.heads + shape.kv_heads,), dim=-2)
+        if self._q_norm is not None and self._k_norm is not None:
+            queries, keys = turned.tensor_split((shape.heads,), dim=-2)
+            turned = torch.cat((self.rms(queries, self._q_norm), self.rms(keys, self._k_norm)), dim=-2)
         queries, keys = self._rotate(turned, positions).tensor_split((shape.heads,), dim=-2)
         return queries, keys, values
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint
+from pytest_speedbench.engines.vllm.kinds import parallel_drafting
 from pytest_speedbench.engines.vllm.versions import PER_REQUEST_METRICS_SINCE, VLLM
 from pytest_speedbench.errors import EngineError
 
@@ -71,5 +72,6 @@ def _speculative_config(pair: Pair) -> dict[str, Any]:
     # The method is always named: left to itself vLLM takes some drafters for draft models.
     config.update(method=method.value, num_speculative_tokens=pair.drafter.draft_length)
     if pair.drafter.model is not None:
-        config["model"] = str(open_checkpoint(pair.drafter.model, download=True).folder)
+        checkpoint = open_checkpoint(pair.drafter.model, download=True)
+        config = {**parallel_drafting(checkpoint, extra), **config, "model": str(checkpoint.folder)}
     return config

@@ -27,10 +27,12 @@ from pytest_speedbench.engines.base import (
     RoutedExperts,
     SpeculationCounters,
 )
+from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.devices import cpu_name
 from pytest_speedbench.engines.steps import by_step
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
 from pytest_speedbench.engines.vllm.counters import speculation_counters
+from pytest_speedbench.engines.vllm.kinds import check_resolved
 from pytest_speedbench.engines.vllm.margins import LAST_TOKEN_RANKS, margins_of
 from pytest_speedbench.engines.vllm.record import acceptance_record
 from pytest_speedbench.engines.vllm.resolved import resolved_arguments
@@ -55,11 +57,14 @@ class VllmEngine:
         """Load the pair. Blocks the loop, which has nothing else to do yet.
 
         Raises:
-            EngineError: an engine argument that vLLM does not know.
+            EngineError: an engine argument that vLLM does not know, or a drafter that it takes for another.
         """
         arguments = engine_arguments(self._pair)
         _check_names(arguments)
         self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        drafter = self._pair.drafter
+        folder = open_checkpoint(drafter.model, download=True) if drafter is not None and drafter.model else None
+        check_resolved(drafter, folder, self._llm.vllm_config.speculative_config)
         self._steps.attach(self._llm)
         return self._info(self._llm, arguments)
 

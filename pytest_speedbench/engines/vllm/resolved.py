@@ -30,6 +30,9 @@ def resolved_arguments(config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     if config.speculative_config is not None:
         speculation = dict(arguments.get("speculative_config") or {})
         speculation.pop("model", None)
+        # vLLM goes by the checkpoint, whatever it was asked for.
+        if (method := getattr(config.speculative_config, "method", None)) is not None:
+            speculation["method"] = method
         arguments["speculative_config"] = speculation
     return arguments
 

@@ -27,6 +27,7 @@ from pytest_speedbench.engines.openai.dialects import PATH
 from pytest_speedbench.engines.openai.read_back import prompt_in
 from pytest_speedbench.engines.served_fit import check_model
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
+from pytest_speedbench.engines.vllm.kinds import check_resolved
 from pytest_speedbench.engines.vllm.lossy import SETTINGS
 from pytest_speedbench.engines.vllm.resolved import resolved_arguments
 from pytest_speedbench.engines.vllm_serve.completions import (
@@ -156,6 +157,9 @@ class VllmServeEngine(BehindHttp):
         speculation = info and getattr(info.config, "speculative_config", None)
         if speculation is not None:
             refuse_arguments("The vLLM server", SETTINGS, vars(speculation))
+            drafter = self._pair.drafter
+            folder = open_checkpoint(drafter.model, download=True) if drafter is not None and drafter.model else None
+            check_resolved(drafter, folder, speculation)
         return self._info(self._model, await server_version(client), info, arguments)
 
     def _info(

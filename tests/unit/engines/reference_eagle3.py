@@ -23,21 +23,30 @@ class Reference:
     kv_heads: int = 2
     head_dim: int = 8
     norm_before_residual: bool = False
+    norm_output: bool = False
+    window: int | None = None
 
     @torch.inference_mode()
     def draft(self, target: Any, ids: Tensor, length: int) -> list[int]:
         """``length`` draft tokens after ``ids`` [tokens], of which the target has read all but the last."""
         w = self.tensors
         embedding = w.get("embed_tokens.weight", target.get_input_embeddings().weight)
-        hidden = F.linear(residual_streams(target, ids[:-1], self.layer_ids), w["fc.weight"])
+        states = residual_streams(target, ids[:-1], self.layer_ids)
+        if "input_norm.weight" in w:
+            states = rms(states, w["input_norm.weight"])
+        if "fc_norm.0.weight" in w:
+            parts = states.chunk(len(self.layer_ids), dim=-1)
+            states = torch.cat([rms(part, w[f"fc_norm.{n}.weight"]) for n, part in enumerate(parts)], dim=-1)
+        hidden = F.linear(states, w["fc.weight"])
         tokens = ids[1:].tolist()
         drafted = []
         for _ in range(length):
             streams = self._layer(embedding[tokens], hidden)
-            draft_id = int(F.linear(rms(streams[-1], w["norm.weight"]), w["lm_head.weight"]).argmax())
+            normed = rms(streams[-1:], w["norm.weight"])
+            draft_id = int(F.linear(normed, w["lm_head.weight"]).argmax())
             drafted.append(draft_id + (int(w["d2t"][draft_id]) if "d2t" in w else 0))
             tokens.append(drafted[-1])
-            hidden = torch.cat((hidden, streams[-1:]))
+            hidden = torch.cat((hidden, normed if self.norm_output else streams[-1:]))
         return drafted
 
     def _layer(self, embedded: Tensor, hidden: Tensor) -> Tensor:
@@ -48,12 +57,17 @@ class Reference:
             F.linear(x, w[f"midlayer.self_attn.{name}_proj.weight"]).view(len(x), -1, self.head_dim)
             for name in ("q", "k", "v")
         )
+        if "midlayer.self_attn.q_norm.weight" in w:
+            q, k = rms(q, w["midlayer.self_attn.q_norm.weight"]), rms(k, w["midlayer.self_attn.k_norm.weight"])
         q, k = self._turn(q), self._turn(k)
         mixed = []
         for head in range(self.heads):
             shared = head // (self.heads // self.kv_heads)
             scores = q[:, head] @ k[:, shared].T / math.sqrt(self.head_dim)
             future = torch.ones_like(scores, dtype=torch.bool).triu(1)
+            if self.window is not None:
+                places = torch.arange(len(x))
+                future |= places[None] <= places[:, None] - self.window
             mixed.append(scores.masked_fill(future, -torch.inf).softmax(-1) @ v[:, shared])
         residual = normed if self.norm_before_residual else hidden
         residual = residual + F.linear(torch.cat(mixed, dim=-1), w["midlayer.self_attn.o_proj.weight"])

@@ -27,21 +27,6 @@ def test_a_folder_is_opened_with_what_its_config_says(folder: Path) -> None:
     assert checkpoint.folder == folder
     assert checkpoint.architectures == ("LlamaForCausalLM",)
     assert (checkpoint.size("vocab_size"), checkpoint.size("hidden_size")) == (32, None)
-    assert not checkpoint.is_eagle3_head
-
-
-@pytest.mark.parametrize(
-    ("config", "head"),
-    [
-        ({"architectures": ["LlamaForCausalLMEagle3"]}, True),
-        ({"architectures": ["LlamaForCausalLM"], "draft_vocab_size": 32000}, True),
-        ({"architectures": ["LlamaForCausalLM"], "draft_vocab_size": None}, False),
-    ],
-)
-def test_a_head_is_known_by_its_architecture_or_its_draft_vocabulary(
-    folder: Path, config: dict[str, Any], head: bool
-) -> None:
-    assert open_checkpoint(str(write(folder, config)), download=True).is_eagle3_head is head
 
 
 @pytest.mark.parametrize(

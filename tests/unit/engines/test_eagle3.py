@@ -19,7 +19,16 @@ from pytest_speedbench.engines.transformers.hidden_states import HiddenStateTap
 from pytest_speedbench.engines.transformers.loading import TargetFrame
 from pytest_speedbench.errors import EngineError
 from tests.unit.engines.reference_eagle3 import Reference
-from tests.unit.engines.tiny_models import CONTEXT, HIDDEN, VOCAB, Models, head_tensors, write_head
+from tests.unit.engines.tiny_models import (
+    CONTEXT,
+    HIDDEN,
+    VOCAB,
+    Models,
+    extra_norms,
+    head_tensors,
+    write_head,
+    write_speculators_head,
+)
 from tests.unit.engines.tiny_models import load as load_model
 
 
@@ -80,6 +89,66 @@ def test_proposals_equal_those_of_a_reference_without_a_cache(
         assert drafted == reference.draft(target, ids, draft_length), f"after {len(ids)} tokens"
 
 
+SLIDING = {"layer_types": ["sliding_attention"], "sliding_window": 4}
+QWEN3 = {"model_type": "qwen3"}
+
+
+@pytest.mark.parametrize("draft_length", [3, 6])
+@pytest.mark.parametrize(
+    ("norms", "layer", "own"),
+    [
+        pytest.param((), {}, {}, id="as the flat layout"),
+        pytest.param((), {}, {"norm_before_residual": True}, id="norm before residual"),
+        pytest.param((), SLIDING, {}, id="sliding window"),
+        pytest.param((), {**SLIDING, "sliding_window": 1}, {}, id="window of itself"),
+        pytest.param(("input_norm",), {}, {"norm_before_fc": True}, id="norm before fc"),
+        pytest.param(("fc_norm",), {}, {"fc_norm": True}, id="norm of each state"),
+        pytest.param((), {}, {"norm_output": True}, id="normed output"),
+        pytest.param(("qk_norm",), QWEN3, {}, id="Qwen 3's layer"),
+        pytest.param(
+            ("input_norm",),
+            SLIDING,
+            {"norm_before_fc": True, "norm_output": True, "norm_before_residual": True},
+            id="as speculators trains",
+        ),
+    ],
+)
+def test_variants_of_speculators_layout_equal_the_reference(
+    models: Models,
+    tmp_path: Path,
+    norms: tuple[str, ...],
+    layer: dict[str, Any],
+    own: dict[str, Any],
+    draft_length: int,
+) -> None:
+    target = load_model(LlamaForCausalLM, models.target)
+    tensors = {**head_tensors(draft_vocab=40), **extra_norms(*norms)}
+    folder = write_speculators_head(tmp_path / "head", tensors, layer, **own)
+    reference = Reference(
+        tensors,
+        (1, 3, 4),
+        norm_before_residual=bool(own.get("norm_before_residual")),
+        norm_output=bool(own.get("norm_output")),
+        window=layer.get("sliding_window"),
+    )
+
+    proposals = propose_along(target, folder, [min(n, draft_length) for n in (0, 5, 1, 2, 0, 3, 5)], draft_length)
+
+    for ids, drafted in proposals:
+        assert drafted == reference.draft(target, ids, draft_length), f"after {len(ids)} tokens"
+    plain = Reference(head_tensors(draft_vocab=40), (1, 3, 4))
+    if norms or layer or own:
+        assert any(drafted != plain.draft(target, ids, draft_length) for ids, drafted in proposals)
+
+
+def test_a_window_of_the_flat_layout_is_computed(models: Models, tmp_path: Path) -> None:
+    target = load_model(LlamaForCausalLM, models.target)
+    folder = write_head(tmp_path / "head", layer_types=["sliding_attention"] * 4, sliding_window=3)
+    reference = Reference(head_tensors(), (1, 3, 4), window=3)
+    for ids, drafted in propose_along(target, folder, [0, 3, 1, 3], 3):
+        assert drafted == reference.draft(target, ids, 3)
+
+
 def load(folder: Path, models: Models) -> Any:
     target = load_model(LlamaForCausalLM, models.target)
     return load_eagle3_head(open_checkpoint(str(folder), download=True), TargetFrame.of(target), CONTEXT)
@@ -88,7 +157,7 @@ def load(folder: Path, models: Models) -> Any:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"norm_before_fc": True}, "norm_before_fc is set"),
+        ({"norm_before_fc": True}, r"lacks the tensors input_norm\.weight"),
         ({"num_hidden_layers": 2}, "num_hidden_layers is 2"),
         ({"hidden_act": "gelu"}, "hidden_act is gelu"),
         ({"eagle_config": {"use_aux_hidden_state": False}}, "use_aux_hidden_state is false"),

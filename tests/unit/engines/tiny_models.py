@@ -126,6 +126,49 @@ def head_config(draft_vocab: int = VOCAB, **changes: Any) -> dict[str, Any]:
     }
 
 
+def extra_norms(*names: str, seed: int = 8) -> dict[str, Tensor]:
+    """Gains of the norms that some heads have beside the others: ``input_norm``, ``fc_norm``, ``qk_norm``."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = {
+        "input_norm": {"input_norm.weight": 3 * HIDDEN},
+        "fc_norm": {f"fc_norm.{state}.weight": HIDDEN for state in range(3)},
+        "qk_norm": {f"midlayer.self_attn.{name}_norm.weight": 8 for name in "qk"},
+    }
+    return {
+        tensor: 1 + 0.3 * torch.randn(size, generator=generator)
+        for name in names
+        for tensor, size in sizes[name].items()
+    }
+
+
+def in_speculators_layout(config: dict[str, Any], **own: Any) -> dict[str, Any]:
+    """The config of a flat EAGLE-3 head as speculators would write it."""
+    elsewhere = ("architectures", "draft_vocab_size", "eagle_config")
+    return {
+        "architectures": ["Eagle3Speculator"],
+        "speculators_model_type": "eagle3",
+        "speculators_version": "0.9.0",
+        "draft_vocab_size": config["draft_vocab_size"],
+        "norm_before_residual": False,
+        "eagle_aux_hidden_state_layer_ids": config["eagle_config"]["eagle_aux_hidden_state_layer_ids"],
+        "transformer_layer_config": {name: value for name, value in config.items() if name not in elsewhere},
+        **own,
+    }
+
+
+def write_speculators_head(
+    folder: Path, tensors: dict[str, Tensor] | None = None, layer: dict[str, Any] | None = None, **own: Any
+) -> Path:
+    """A random EAGLE-3 head in speculators' layout; ``layer`` changes its layer's fields, ``own`` the head's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = head_tensors() if tensors is None else tensors
+    flat = head_config(len(tensors["lm_head.weight"]), **(layer or {}))
+    (folder / "config.json").write_text(json.dumps(in_speculators_layout(flat, **own)), encoding="utf-8")
+    renamed = {name.replace("midlayer.", "layers.0."): tensor for name, tensor in tensors.items()}
+    save_file(renamed, folder / "model.safetensors")
+    return folder
+
+
 def write_head(folder: Path, tensors: dict[str, Tensor] | None = None, **changes: Any) -> Path:
     """A random EAGLE-3 head."""
     folder.mkdir(parents=True, exist_ok=True)
