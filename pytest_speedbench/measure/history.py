@@ -147,6 +147,8 @@ def _with_thought(reply: _Reply, closing: str, before: str, after: Callable[[str
         return reply.whole
     if beyond := tuple(token for token in reply.special if token in answer):
         raise _not_put_back(beyond)
+    if not answer.strip():
+        return ""
     # A template that keeps the thought keeps its last words together with what closes it.
     last_words = (thought.strip()[-_COMPARED_CHARS:] + thought[len(thought.rstrip()) :] + closed).lstrip()
     kept = following.count(last_words) > after(answer).count(last_words)

@@ -120,6 +120,14 @@ def test_of_a_complete_thought_only_the_answer_goes_back(
         assert second_turn(encoder, f"{opening}\n{THOUGHT}\n</think>\n\n{ANSWER}{END}") == with_answer(encoder, ANSWER)
 
 
+@pytest.mark.parametrize("template", [STRIPS, BEGINS, BEGINS_AND_KEEPS])
+def test_nothing_after_a_complete_thought_is_an_empty_answer(tmp_path: Path, template: str) -> None:
+    encoder = target(tmp_path, template, ordinary=("<think>", "</think>"))
+    opening = "<think>" if template == STRIPS else ""
+    for rest in ("", END, f"\n\n{END}"):
+        assert second_turn(encoder, f"{opening}{THOUGHT}</think>{rest}") == with_answer(encoder, "")
+
+
 def test_a_thought_that_the_template_keeps_in_its_place_stays(tmp_path: Path) -> None:
     encoder = target(tmp_path, PLAIN, ("[THINK]", "[/THINK]"))
     reply = f"[THINK]{THOUGHT}[/THINK]{ANSWER}"
