@@ -172,6 +172,7 @@ def judged(
         ),
         update_hint=pairing.update_hint,
         outputs=judge_outputs(pairing.outputs, policy.outputs, policy.family_error),
+        same_drafts=pairing.same_drafts,
     )
 
 

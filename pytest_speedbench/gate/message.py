@@ -25,11 +25,12 @@ def failure_message(result: GateResult, where: Sequence[str] = ()) -> str:
     Outputs that are not the baseline's come first, since lengths of other texts say little of the drafter. ``where``
     are lines that say where the loss lies.
     """
-    blocks = _outputs_blocks(result)
+    blocks = [*_outputs_blocks(result), *_not_loaded_blocks(result)]
     if result.rows_failed:
         blocks += _row_blocks(result, where)
     else:
-        blocks.append("\n".join(_wrapped(note) for note in result.notes))
+        told = [note for note in result.doubts if not result.not_loaded and note != result.outputs_sentence]
+        blocks.append("\n".join(_wrapped(note) for note in (*told, *result.notes)))
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -51,6 +52,18 @@ def _outputs_blocks(result: GateResult) -> list[str]:
             "other template arguments. assert_lossless() compares with the target alone."
         ),
         _wrapped(way_out),
+    ]
+
+
+def _not_loaded_blocks(result: GateResult) -> list[str]:
+    if result.same_drafts is None or not result.not_loaded:
+        return []
+    return [
+        _wrapped(result.same_drafts.sentence),
+        _wrapped(
+            "Start the server with the drafter that is to be judged. If the two hold the same weights in other files, "
+            "record a new baseline with --speedbench-update."
+        ),
     ]
 
 

@@ -11,6 +11,7 @@ from pytest_speedbench.baselines.fingerprint import AcceptanceKey, acceptance_no
 from pytest_speedbench.baselines.schema import Baseline, output_sha256
 from pytest_speedbench.gate.counts import StepCounts
 from pytest_speedbench.gate.effects import RunNoise
+from pytest_speedbench.gate.loaded import SameDrafts, same_drafts
 from pytest_speedbench.gate.noise import calibration_notes, most_changed, run_noise
 from pytest_speedbench.gate.outputs import ComparedOutputs, compared_outputs
 from pytest_speedbench.measure.openings import opening_sha256
@@ -94,6 +95,7 @@ class Pairing:
         notes: what a reader should know about the pairing.
         update_hint: how to accept the change as the new baseline; empty if there is no baseline file to update.
         outputs: what both sides put out; ``None`` where that is not to be compared, such as sampled outputs.
+        same_drafts: that another drafter drafted the very same; ``None`` if it did not.
     """
 
     pairs: tuple[PromptPair, ...]
@@ -108,6 +110,7 @@ class Pairing:
     notes: tuple[str, ...] = ()
     update_hint: str = ""
     outputs: ComparedOutputs | None = None
+    same_drafts: SameDrafts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,13 @@ def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
     after = sides_of_runs(runs)
     pairing = pair_sides(baseline, before, after, lambda undrafted: run_noise(baseline, undrafted=undrafted))
     notes = (*key_notes(baseline, runs[0]), *_notes(before, after), *calibration_notes(baseline, runs))
-    outputs = _outputs(baseline, before, runs)
-    return replace(pairing, notes=notes, update_hint=update_hint(baseline), outputs=outputs)
+    return replace(
+        pairing,
+        notes=notes,
+        update_hint=update_hint(baseline),
+        outputs=_outputs(baseline, before, runs),
+        same_drafts=same_drafts(baseline, runs),
+    )
 
 
 def _outputs(baseline: Baseline | Run, before: Mapping[str, Side], runs: Sequence[Run]) -> ComparedOutputs | None:

@@ -11,6 +11,7 @@ from pytest_speedbench.tolerance import Tolerance
 
 if TYPE_CHECKING:
     from pytest_speedbench.config import GatePolicyName, OutputsPolicyName
+    from pytest_speedbench.gate.loaded import SameDrafts
     from pytest_speedbench.gate.outputs import OutputsFinding
 
 
@@ -163,6 +164,7 @@ class GateResult:
         notes: what a reader should know besides.
         update_hint: how to accept the change; empty if there is nothing to update.
         outputs: how many greedy outputs differ from the reference's; ``None`` where they are not compared.
+        same_drafts: that another drafter drafted the very same as the reference's; ``None`` if it did not.
     """
 
     against: str
@@ -176,6 +178,7 @@ class GateResult:
     notes: tuple[str, ...] = ()
     update_hint: str = ""
     outputs: OutputsFinding | None = None
+    same_drafts: SameDrafts | None = None
 
     @property
     def all_rows(self) -> tuple[GateRow, ...]:
@@ -186,9 +189,20 @@ class GateResult:
     def failed(self) -> bool:
         """Whether the comparison does not pass.
 
-        Outputs that are not the reference's, or :attr:`rows_failed`.
+        Outputs that are not the reference's, a drafter that seems not to be loaded, or :attr:`rows_failed`.
         """
-        return self.outputs_failed or self.rows_failed
+        return self.outputs_failed or self.not_loaded or self.rows_failed
+
+    @property
+    def not_loaded(self) -> bool:
+        """Whether the drafter that is judged seems not to have drafted at all."""
+        return self.same_drafts is not None and self.same_drafts.failed
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against the comparison as such, in words."""
+        same = self.same_drafts.sentence if self.same_drafts is not None else ""
+        return tuple(words for words in (self.outputs_sentence, same) if words)
 
     @property
     def outputs_failed(self) -> bool:

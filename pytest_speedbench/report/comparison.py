@@ -39,7 +39,11 @@ def verdict_lines(pair: str, result: GateResult, message: str, *, width: int, co
     if result.failed:
         # The message has the notes.
         return [
-            *gate_lines(gate_entry("", pair, replace(result, notes=(), outputs=None)), width=width, colour=colour),
+            *gate_lines(
+                gate_entry("", pair, replace(result, notes=(), outputs=None, same_drafts=None)),
+                width=width,
+                colour=colour,
+            ),
             "",
             message,
         ]

@@ -17,7 +17,7 @@ def gate_entry(test: str, pair: str, result: gate.GateResult) -> GateEntry:
         mode=result.mode,
         basis=result.basis,
         rows=[_row(row) for row in result.all_rows],
-        notes=[note for note in (result.outputs_sentence, *result.notes) if note],
+        notes=[*result.doubts, *result.notes],
     )
 
 

@@ -264,12 +264,7 @@ def judge(full: Run, pruned: Mapping[int, Run], policy: GatePolicy) -> Vocabular
         overall=rows.get(OVERALL),
         gates=gates,
         policy=policy,
-        notes=tuple(
-            f"{size} tokens: {note}"
-            for size in sizes
-            for note in (gates[size].outputs_sentence, *gates[size].notes)
-            if note
-        ),
+        notes=tuple(f"{size} tokens: {note}" for size in sizes for note in (*gates[size].doubts, *gates[size].notes)),
     )
 
 
