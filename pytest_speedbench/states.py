@@ -300,7 +300,7 @@ def open_states(folder: Path, *, record_command: str) -> RecordedStates:
         raise OutputsError(f"There are no recorded states {folder}.", remedy) from None
     except OSError as error:
         raise OutputsError(f"{path} cannot be read: {error.strerror}.", remedy) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise OutputsError(f"{path} is no index of recorded states of this version: {error}.", remedy) from error
     if (index.format, index.version) != (FORMAT, VERSION):
         raise OutputsError(f"{path} is no index of recorded states of this version.", remedy)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, AcceptanceTotals, Counted
 from pytest_speedbench.config import Pair
 from pytest_speedbench.engines.base import CountsSpeculation, Engine, SpeculationCounters
 from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.run import Conversation
 
 
 async def read_counters(engine: Engine) -> SpeculationCounters | None:
@@ -52,6 +55,28 @@ def counted(before: SpeculationCounters | None, after: SpeculationCounters | Non
             f"The speculation counters of the engine {pair.engine} contradict each other: {error}.",
             "Measure again, with nobody else using the engine.",
         ) from error
+
+
+def check_counted(counted: Counted, conversations: Iterable[Conversation], pair: Pair) -> None:
+    """Refuse counters that counted more than the run's own requests.
+
+    They may have counted less: steps without a draft are in none of them.
+
+    Raises:
+        EngineError: they did.
+    """
+    outputs = [len(turn.output_ids) for conversation in conversations for turn in conversation.turns]
+    arrived = sum(outputs) - len(outputs)
+    longest = pair.drafter.draft_length if pair.drafter is not None else 0
+    if isinstance(counted, AcceptanceRecord):
+        longest = max(longest, counted.draft_length)
+    made = counted.verify_steps + counted.accepted_tokens
+    if made > arrived + longest * len(outputs):
+        raise EngineError(
+            f"The speculation counters of the engine {pair.engine} are not of this run alone: {counted.verify_steps} "
+            f"verify steps made {made} tokens, and {arrived} arrived in {len(outputs)} requests besides the prefills'.",
+            "Let nobody else use the engine meanwhile, or turn on its per-request acceptance metrics.",
+        )
 
 
 def _accepted(counters: SpeculationCounters) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ from pytest_speedbench.engines.identity import SERVERS_TEMPLATE, ModelIdentity, 
 from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.engines.told import check_told, in_own_words
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
-from pytest_speedbench.measure.counters import counted, read_counters
+from pytest_speedbench.measure.counters import check_counted, counted, read_counters
 from pytest_speedbench.measure.driver import Progress, StopRule, measure
 from pytest_speedbench.measure.history import content_of
 from pytest_speedbench.measure.loop import BackgroundLoop
@@ -160,7 +160,10 @@ class Runner:
             )
             if len(found) < len(prompts):
                 return found, None  # the counters saw requests that were cancelled or left out
-            return found, counted(before, await _counters(engine, pair, limits.silence_s), pair)
+            in_all = counted(before, await _counters(engine, pair, limits.silence_s), pair)
+            if in_all is not None:
+                check_counted(in_all, found, pair)
+            return found, in_all
 
         conversations, counters = self._asked(conversations_and_counters())
         if counters is None and pair.drafter is not None:

@@ -17,6 +17,8 @@ from pytest_speedbench.errors import EngineError
 _CONNECT_S = 30.0
 _QUESTION_S = 60.0
 _SHOWN_CHARACTERS = 500
+MOST_BODY_BYTES = 64 << 20
+"""Of a page or an answer: a metrics page has some 100 kB, the log-probabilities of a long prompt some MB."""
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _KEEP_ALIVE_S = 2.0
 """Shorter than a server keeps an idle connection, so that no request is sent into one that it is closing."""
@@ -126,17 +128,17 @@ class ServerClient:
         try:
             response = await self._request("POST", path, body, last=not self.reuse_streams)
             if response.status != 200:
-                raise self._refusal(response.status, await response.read())
+                raise self._refusal(response.status, await self._body(response))
             if response.content_type in _NO_STREAMS:
                 raise EngineError(
                     f"The server at {self.url} streams no events at {path}, it answers: "
-                    f"{error_message(await response.read())}",
+                    f"{error_message(await self._body(response))}",
                     f"Check that the endpoint is the root URL of a server of {self._kind}.",
                 )
             stream = EventStream()
             async for received in response.content.iter_any():
                 at_s = time.perf_counter()
-                for data in stream.feed(received):
+                for data in self._fed(stream, received):
                     yield data, at_s
         except _Failures as error:
             raise self._failure(error) from error
@@ -152,7 +154,7 @@ class ServerClient:
         try:
             response = await asyncio.wait_for(self._request(method, path, body), _QUESTION_S)
             async with response:
-                return response.status, await asyncio.wait_for(response.read(), _QUESTION_S)
+                return response.status, await asyncio.wait_for(self._body(response), _QUESTION_S)
         except _Failures as error:
             raise self._failure(error) from error
 
@@ -165,6 +167,27 @@ class ServerClient:
         )
         # A redirect could carry the key to somewhere else.
         return await self._session.request(method, self.url + path, data=data, headers=headers, allow_redirects=False)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        """All of an answer, which may be no larger than is sensible: an endless one would fill the memory."""
+        body = bytearray()
+        async for received in response.content.iter_any():
+            body += received
+            if len(body) > MOST_BODY_BYTES:
+                raise EngineError(
+                    f"The server at {self.url} answers with more than {MOST_BODY_BYTES:,} bytes.",
+                    f"Check that the endpoint is the root URL of a server of {self._kind}.",
+                )
+        return bytes(body)
+
+    def _fed(self, stream: EventStream, received: bytes) -> list[bytes]:
+        try:
+            return stream.feed(received)
+        except ValueError as error:
+            raise EngineError(
+                f"The server at {self.url} streams {error}.",
+                f"Check that the endpoint is the root URL of a server of {self._kind}.",
+            ) from None
 
     def _failure(self, error: Exception) -> ServerDownError:
         return ServerDownError(
@@ -198,9 +221,15 @@ def error_message(body: bytes) -> str:
         return f"(an HTML page: {' '.join(title.group(1).split())})" if title else "(an HTML page)"
     try:
         message = _message(msgspec.json.decode(body))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         message = ""
-    return message or text[:_SHOWN_CHARACTERS] or "(nothing)"
+    return _shortened(message or text) or "(nothing)"
+
+
+def _shortened(text: str) -> str:
+    """The beginning of a text, and how much more there is."""
+    rest = len(text) - _SHOWN_CHARACTERS
+    return f"{text[:_SHOWN_CHARACTERS]}… ({rest:,} more characters)" if rest > 0 else text
 
 
 def _message(answer: Any) -> str:

@@ -78,7 +78,7 @@ async def served_model(client: ServerClient, wanted: str, name: str | None = Non
     body = await client.get(MODELS_PATH)
     try:
         cards = msgspec.json.decode(body, type=_Cards).data
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EngineError(
             f"The {MODELS_PATH} of the server at {client.url} cannot be read: {error}.",
             "Check that the endpoint is the server's root URL.",

@@ -76,7 +76,7 @@ def read_ranking(answer: bytes, count: int) -> tuple[tuple[int, float], ...]:
     """
     try:
         likely = msgspec.json.decode(answer, type=_Ranked).completion_probabilities[0].top_logprobs
-    except (msgspec.DecodeError, IndexError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
         raise EngineError(
             f"The server's log-probabilities cannot be read: {error}.", "Use a llama-server of a supported build."
         ) from error
@@ -105,7 +105,7 @@ class StreamedAnswer:
         """
         try:
             chunk = _CHUNKS.decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._error(f"is not in llama.cpp's format: {error}") from error
         if chunk.error is not None:
             raise ServerDownError(

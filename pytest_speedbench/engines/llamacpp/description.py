@@ -62,7 +62,7 @@ async def properties(client: ServerClient) -> Properties:
     body = await client.get("/props")
     try:
         return msgspec.json.decode(body, type=Properties)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EngineError(
             f"The /props of the server at {client.url} cannot be read: {error}.",
             "Check that the endpoint is a llama-server of a supported build.",
@@ -78,7 +78,7 @@ async def speculates(client: ServerClient) -> bool | None:
     body = await client.find("/slots")
     try:
         return None if body is None else any(slot.speculative for slot in msgspec.json.decode(body, type=list[_Slot]))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -95,8 +95,8 @@ async def counters(client: ServerClient) -> SpeculationCounters | None:
     if (by_position := scrape.speculation(_PREFIX)) is not None:
         return by_position
     # Positions are on the page once something was drafted.
-    steps, proposed = scrape.total(f"{_PREFIX}num_drafts_total"), scrape.total(f"{_PREFIX}num_draft_tokens_total")
-    accepted = scrape.total(f"{_PREFIX}num_accepted_tokens_total")
+    steps, proposed = scrape.count(f"{_PREFIX}num_drafts_total"), scrape.count(f"{_PREFIX}num_draft_tokens_total")
+    accepted = scrape.count(f"{_PREFIX}num_accepted_tokens_total")
     if steps is None or proposed is None or accepted is None:
         return None
-    return SpeculationCounters(int(steps), int(proposed), None, int(accepted))
+    return SpeculationCounters(steps, proposed, None, accepted)

@@ -104,7 +104,7 @@ class StreamedAnswer:
             return None
         try:
             chunk = CHUNKS.decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._unreadable(f"is not in a completion's format: {error}") from error
         if chunk.error is not None or chunk.object == "error":
             raise ServerDownError(

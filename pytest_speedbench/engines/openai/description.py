@@ -59,6 +59,6 @@ async def _page(client: ServerClient, path: str) -> Mapping[str, Any]:
     try:
         body = await client.find(path)
         page = msgspec.json.decode(body) if body is not None else None
-    except (RefusedError, msgspec.DecodeError):
+    except (RefusedError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
     return page if isinstance(page, dict) else {}

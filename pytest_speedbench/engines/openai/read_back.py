@@ -26,7 +26,7 @@ def prompt_in(answer: bytes) -> tuple[int, ...] | None:
     """The prompt's ids that vLLM and SGLang return with a choice."""
     try:
         read = msgspec.json.decode(answer, type=_PromptAnswer)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     ids = next((choice.prompt_token_ids for choice in read.choices if choice.prompt_token_ids), None)
     return tuple(ids) if ids else None

@@ -28,7 +28,7 @@ async def server_info(client: ServerClient) -> Mapping[str, Any]:
     body = await client.get(INFO_PATH)
     try:
         info: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_sglang(client, str(error)) from error
     if missing := {"version", "device", "tp_size", "speculative_algorithm"} - info.keys():
         raise _no_sglang(client, f"it has no {min(missing)}")

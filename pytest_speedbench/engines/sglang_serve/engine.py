@@ -189,7 +189,7 @@ def _chunk(data: bytes, request: str) -> Mapping[str, Any]:
     """
     try:
         chunk: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EngineError(
             f"The server's answer to the request {request} is not in SGLang's format: {error}.",
             "Use a supported version of SGLang, without anything in between that changes requests.",

@@ -83,7 +83,7 @@ async def server_version(client: ServerClient) -> str:
     body = await client.get("/version")
     try:
         return msgspec.json.decode(body, type=_Version).version
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EngineError(f"The server's /version cannot be read: {error}.", _LOOK) from error
 
 

@@ -341,6 +341,13 @@ def test_events_that_are_none_of_an_answer(payload: object, words: str) -> None:
     refused(MockServer(respond=answer, probes=1), words)
 
 
+def test_an_event_that_is_no_utf_8() -> None:
+    async def answer(asked: web.Request) -> web.StreamResponse:
+        return await stream(asked, [b'data: {"choices": [{"text": "\xff"}]}\n\n', event("[DONE]")])
+
+    refused(MockServer(respond=answer, probes=1), "not in a completion's format")
+
+
 def test_nobody_listens() -> None:
     async def session() -> None:
         async with serving(MockServer()) as server:

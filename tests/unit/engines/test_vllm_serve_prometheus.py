@@ -49,6 +49,27 @@ def test_ranks_are_summed() -> None:
     assert Metrics(text, MODEL).speculation == SpeculationCounters(110, 330, (88, 55, 22))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("} 10.0", "} NaN", "says nan for vllm:spec_decode_num_drafts_total, which is no count"),
+        ("} 10.0", "} +Inf", "says inf for"),
+        ("} 10.0", "} -10.0", "says -10 for"),
+        ("} 10.0", "} 10.5", "says 10.5 for"),
+        ("} 5.0", "} NaN", "says nan for vllm:spec_decode_num_accepted_tokens_per_pos_total"),
+        ('position="1"', 'position="x"', "a draft position 'x' in"),
+        ('position="1"', 'position="-1"', "a draft position '-1' in"),
+        ('position="1"', 'position="999999999"', "a draft position '999999999' in"),
+        (',position="1"', "", "a draft position '' in"),
+    ],
+)
+def test_what_is_no_count_is_refused(before: str, after: str, words: str) -> None:
+    text = scrape((10, 30, (8, 5, 2)))
+    assert before in text
+    with pytest.raises(EngineError, match=words.replace("+", r"\+")):
+        _ = Metrics(text.replace(before, after), MODEL).speculation
+
+
 def test_zero_is_a_count() -> None:
     assert Metrics(scrape((0, 0, (0, 0))), MODEL).speculation == SpeculationCounters(0, 0, (0, 0))
 

@@ -10,7 +10,8 @@ from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource, Acc
 from pytest_speedbench.config import Drafter, Pair
 from pytest_speedbench.engines.base import SpeculationCounters
 from pytest_speedbench.errors import EngineError
-from pytest_speedbench.measure.counters import counted
+from pytest_speedbench.measure.counters import check_counted, counted
+from tests.unit.metrics.runs import conversation, turn
 
 PAIR = Pair("p", "vllm", "m", Drafter.parse("ngram"))
 K = 3
@@ -73,3 +74,17 @@ def test_totals_that_went_backwards_are_refused() -> None:
 def test_accepted_tokens_are_counted_one_way(positions: tuple[int, ...] | None, in_all: int | None) -> None:
     with pytest.raises(ValueError, match="one of the two"):
         SpeculationCounters(1, 1, positions, in_all)
+
+
+def test_counters_that_saw_more_than_the_run_are_refused() -> None:
+    rows = [
+        conversation("1", "qa", turn([3, 0], discarded=0), turn([2], discarded=2)),
+        conversation("2", "qa", turn([None])),
+    ]
+    ours = AcceptanceRecord(3, (1, 0, 1, 1), 9, None, None, AcceptanceSource.COUNTERS)
+    check_counted(ours, rows, PAIR)
+    check_counted(AcceptanceTotals(3, 5, None), rows, PAIR)
+    others = AcceptanceRecord(3, (9, 0, 1, 2), 36, None, None, AcceptanceSource.COUNTERS)
+    for theirs in (others, AcceptanceTotals(12, 8, 36)):
+        with pytest.raises(EngineError, match="of this run alone: 12 verify steps made 20 tokens, and 7 arrived in 3"):
+            check_counted(theirs, rows, PAIR)

@@ -61,6 +61,8 @@ class Counting(ScriptedEngine):
 
     async def counters(self) -> SpeculationCounters | None:
         steps, *accepted = self._survivors
+        if self.asked and (others := self._pair.engine_args.get("others")):  # another client's, meanwhile
+            steps += int(str(others))
         return SpeculationCounters(steps, 3 * steps, tuple(accepted))
 
 
@@ -168,6 +170,14 @@ def test_a_category_decided_at_its_last_prompt_was_not_stopped(runner: Runner) -
     run = runner.measure(pair, SPLIT, SAMPLING, Load(4), stop=After(math=10, coding=10))
     assert run.complete
     assert run.counters is not None
+
+
+def test_counters_that_another_client_moved_are_no_record(runner: Runner, engines: list[ScriptedEngine]) -> None:
+    pair = replace(PAIR, engine_args={"counts": True, "unsaid": True})
+    assert runner.measure(pair, SPLIT, SAMPLING, Load(4)).counters is not None
+    with pytest.raises(EngineError, match=r"not of this run alone.*Let nobody else use the engine meanwhile"):
+        runner.measure(replace(pair, engine_args={**pair.engine_args, "others": 200}), SPLIT, SAMPLING, Load(4))
+    assert engines[-1].stopped
 
 
 def test_a_run_whose_record_is_in_the_counters_is_not_stopped(runner: Runner) -> None:
