@@ -26,7 +26,7 @@ from pytest_speedbench.report.speed import slowdown_message, speed_entry
 from pytest_speedbench.settings import Settings
 from pytest_speedbench.speed import compare_with_stored, measure_in_turn
 from pytest_speedbench.sweeps.interleaved import Speedup
-from pytest_speedbench.verdicts import Verdicts, check_comparable, name_of, policy_of
+from pytest_speedbench.verdicts import Verdicts, check_comparable, check_will_be_comparable, name_of, policy_of
 
 if TYPE_CHECKING:
     import pytest
@@ -182,18 +182,21 @@ class Speedbench:
 
     def _gate(self, settings: Settings, baseline: str | None, tolerance: Any) -> Verdicts:
         self._session.check(settings)
+        # Outputs are wanted whatever the gate says; a replay costs nothing, and refuses other outputs itself.
+        if settings.record_outputs or settings.mode == "replay":
+            return self._measure(settings, fresh=False).compared(baseline, tolerance)
+        stored = self._session.baseline(self._item, settings, baseline or settings.pair.name)
+        check_will_be_comparable(stored, settings, self._session.asked(settings))
         drafter = settings.pair.drafter
         # What suffix decoding drafts depends on the answers before, so on the order of the prompts.
         in_order = drafter is not None and drafter.method is DrafterMethod.SUFFIX
-        whole = settings.mode == "replay" or settings.record_outputs  # what costs nothing, or is to be kept
-        if whole or not settings.sequential or settings.repeat > 1 or in_order or self._session.measured(settings):
+        if not settings.sequential or settings.repeat > 1 or in_order or self._session.measured(settings):
             return self._measure(settings, fresh=False).compared(baseline, tolerance)
-        stored = self._session.baseline(self._item, settings, baseline or settings.pair.name)
         planned = self._session.asked(settings).counts()
         rule = SequentialGate(stored, planned, policy_of(settings, tolerance))
         run = self._session.measure_until(settings, rule)
         measurement = Measurement.recorded(self._session, self._item, settings, run)
-        check_comparable(stored.acceptance_key, run, name_of(stored))
+        check_comparable(stored.comparable_key, run, name_of(stored))
         return measurement.record(rule.result(run), stored, [run])
 
     def _measure(self, settings: Settings, *, fresh: bool) -> Measurement:
@@ -274,7 +277,7 @@ class Measurement:
             pairing = pairing_with_table(read_published(self._session.path(table)), self.run)
             return self.record(compare(pairing, policy_of(self.settings, tolerance)), None, [self.run])
         stored = self._session.baseline(self._item, self.settings, baseline or self.run.pair.name)
-        check_comparable(stored.acceptance_key, self.run, name_of(stored))
+        check_comparable(stored.comparable_key, self.run, name_of(stored))
         runs = [self.run, *self._session.repeats(self.settings, self.run)]
         return self.record(compare(pair_up(stored, runs), policy_of(self.settings, tolerance)), stored, runs)
 
@@ -389,7 +392,7 @@ class Measurement:
             BaselineError: there is no such baseline, it is damaged, or it is not comparable with this run.
         """
         stored = self._session.baseline(self._item, self.settings, baseline or self.run.pair.name)
-        check_comparable(stored.acceptance_key, self.run, name_of(stored))
+        check_comparable(stored.comparable_key, self.run, name_of(stored))
         policy = policy_of(self.settings, for_speed(tolerance))
         result = compare_with_stored(self._session, self.settings, self.run, stored, rounds, policy)
         self._session.record(self._item, speed_entry(self._item.nodeid, self.run.pair.name, result))

@@ -194,8 +194,9 @@ class StoredBaselines:
 
     def _record_command(self) -> str:
         args = [str(arg) for arg in self._config.invocation_params.args if arg != "--speedbench-update"]
+        args = _without(args, "--speedbench-mode")  # what is replayed cannot become a baseline
         if any(arg.startswith("--speedbench-pair") for arg in args):
-            args = _without_candidate(args)  # a pair's baseline is that of its own drafter
+            args = _without(args, "--speedbench-drafter")  # a pair's baseline is that of its own drafter
         return shlex.join(["pytest", *map(redact_text, args), "--speedbench-update"])
 
 
@@ -220,11 +221,11 @@ def _stale_states(path: Path, outputs: Outputs) -> list[str]:
     return [f"the recorded states in {folder.name} are of other outputs: record them anew with speedbench states"]
 
 
-def _without_candidate(args: Sequence[str]) -> list[str]:
+def _without(args: Sequence[str], option: str) -> list[str]:
     kept: list[str] = []
     skip = False
     for arg in args:
-        if not skip and not arg.startswith("--speedbench-drafter"):
+        if not skip and arg != option and not arg.startswith(f"{option}="):
             kept.append(arg)
-        skip = arg == "--speedbench-drafter"
+        skip = arg == option
     return kept

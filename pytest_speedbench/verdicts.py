@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_speedbench.baselines.fingerprint import AcceptanceKey, acceptance_differences
+from pytest_speedbench.baselines.known import known_differences
 from pytest_speedbench.errors import BaselineError, OutputsDifferError, RegressionError
 from pytest_speedbench.gate import GatePolicy, GateResult
 from pytest_speedbench.report.regression import regression_message
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_speedbench.baselines import Baseline
+    from pytest_speedbench.baselines.fingerprint import Difference
     from pytest_speedbench.measure.run import Run
     from pytest_speedbench.settings import Settings
+    from pytest_speedbench.splits import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,22 @@ def check_comparable(key: AcceptanceKey, run: Run, what: str) -> None:
     measured = AcceptanceKey.of(run)
     if measured.source is None:
         measured = msgspec.structs.replace(measured, source=key.source, draft_length=key.draft_length)
-    found = acceptance_differences(key, measured)
+    _refuse(acceptance_differences(key, measured), f"This run of {run.pair.name!r} is", what)
+
+
+def check_will_be_comparable(stored: Baseline, settings: Settings, split: Split) -> None:
+    """Refuse at once, before anything is measured, what is known not to be comparable with a baseline.
+
+    Raises:
+        BaselineError: settings, prompts or the target's small files differ.
+    """
+    _refuse(known_differences(stored, settings, split), f"A run of {settings.pair.name!r} is", name_of(stored))
+
+
+def _refuse(found: Sequence[Difference], which: str, what: str) -> None:
     if found:
         raise BaselineError(
-            f"This run of {run.pair.name!r} is not comparable with {what}: {'; '.join(map(str, found))}.",
+            f"{which} not comparable with {what}: {'; '.join(map(str, found))}.",
             "Measure under the same settings; after an intended change record a new baseline with --speedbench-update.",
         )
 

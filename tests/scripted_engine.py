@@ -16,6 +16,7 @@ its output; how much it "accepts" is set by the pair's engine arguments:
     preempted   say that every request was preempted so often
     fail_at     number of the request at which the engine fails
     slow_s      seconds per token
+    end         the id that ends a sequence, by its own account (default 0)
     context     the longest sequence it takes, at most 4096 tokens
 """
 
@@ -75,7 +76,7 @@ class ScriptedEngine:
             max_concurrency=None,
             vocab_size=VOCABULARY,
             context_tokens=min(CONTEXT_TOKENS, int(self._number("context", CONTEXT_TOKENS))),
-            eos_token_ids=(0,),
+            eos_token_ids=(int(self._number("end")),),
         )
 
     async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:

@@ -8,13 +8,15 @@ version only in the hardware key.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pytest_speedbench.acceptance import AcceptanceSource
+from pytest_speedbench.baselines.shaping import shaping_of
 from pytest_speedbench.engines.identity import SERVERS_TEMPLATE
 
 if TYPE_CHECKING:
@@ -56,6 +58,10 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``dtype`` is in which the target computed, ``None`` if that is not known. It keeps nothing from being compared: it
     changes outputs by rounding, as another kernel does, and :func:`acceptance_notes` names it.
+
+    ``end_token_ids`` are what ends an output, in ascending order, none where the end of sequence is ignored;
+    ``shaping`` is what else decides outputs (see :mod:`.shaping`), by name. ``None`` where they are not recorded, which
+    keeps nothing from being compared either, and is named too.
     """
 
     target_sha256: str
@@ -70,6 +76,8 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ignore_eos: bool
     source: AcceptanceSource | None
     dtype: str | None = None
+    end_token_ids: tuple[int, ...] | None = None
+    shaping: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, run: Run) -> AcceptanceKey:
@@ -90,6 +98,9 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ignore_eos=sampling.ignore_eos,
             source=max((record.source for record in records), key=order.index, default=None),
             dtype=run.dtype,
+            end_token_ids=() if sampling.ignore_eos else tuple(sorted(run.engine.eos_token_ids)),
+            # Stored outputs do not say how they were asked for.
+            shaping=shaping_of(run.pair.engine_args) if run.engine.timed else None,
         )
 
 
@@ -147,12 +158,37 @@ def acceptance_differences(baseline: AcceptanceKey, measured: AcceptanceKey) -> 
     """
     if {baseline.source, measured.source} == {AcceptanceSource.ENGINE, AcceptanceSource.REPLAY}:
         measured = msgspec.structs.replace(measured, source=baseline.source)
-    return tuple(found for found in _differences(baseline, measured) if found.name not in _NAMED_ONLY)
+    rows = [found for found in _differences(baseline, measured) if found.name not in _APART]
+    before, after = baseline.end_token_ids, measured.end_token_ids
+    same_ending = baseline.ignore_eos == measured.ignore_eos
+    if same_ending and before is not None and after is not None and before != after:
+        rows.append(Difference("end tokens", _ids(before), _ids(after), "end_token_ids"))
+    then, now = baseline.shaping, measured.shaping
+    if then is not None and now is not None:
+        rows += [
+            Difference(name, _short(then.get(name)), _short(now.get(name)), "shaping")
+            for name in sorted(then.keys() | now.keys())
+            if then.get(name) != now.get(name)
+        ]
+    return tuple(rows)
 
 
 def acceptance_notes(baseline: AcceptanceKey, measured: AcceptanceKey) -> tuple[str, ...]:
-    """What a reader must know of a comparison that the keys allow: two dtypes, or one that is not known."""
-    before, after = baseline.dtype, measured.dtype
+    """What a reader must know of a comparison that the keys allow: two dtypes, or what one side does not know."""
+    return (*_dtype_notes(baseline.dtype, measured.dtype), *_unrecorded_notes(baseline, measured))
+
+
+def _unrecorded_notes(baseline: AcceptanceKey, measured: AcceptanceKey) -> tuple[str, ...]:
+    notes = []
+    if baseline.end_token_ids is None or measured.end_token_ids is None:
+        notes.append("Whether the same tokens end an output on both sides is not known: the baseline keeps none.")
+    if (baseline.shaping is None) != (measured.shaping is None) and (baseline.shaping or measured.shaping):
+        names = ", ".join(baseline.shaping or measured.shaping or {})
+        notes.append(f"{names} shaped the outputs of one side, and whether it did those of the other is not known.")
+    return tuple(notes)
+
+
+def _dtype_notes(before: str | None, after: str | None) -> tuple[str, ...]:
     if before == after:
         return ()
     if before is None or after is None:
@@ -181,8 +217,9 @@ def without_address(device: str) -> str:
     return _URL.sub(lambda found: f"the endpoint {hashlib.sha256(found[0].encode()).hexdigest()[:8]}", device)
 
 
-_NAMED_ONLY = frozenset({"dtype"})
-"""What is named beside a comparison, and does not keep it from being made."""
+_APART = frozenset({"dtype", "end_token_ids", "shaping"})
+"""What one side may not know, and what is named beside a comparison instead of keeping it from being made."""
+_MOST_CHARACTERS = 60
 _WORDS: dict[str, str] = {
     "target_sha256": "target weights",
     "tokenizer_sha256": "tokenizer",
@@ -211,6 +248,15 @@ def _differences(baseline: msgspec.Struct, measured: msgspec.Struct) -> tuple[Di
 
 def _short_hash(value: object) -> str:
     return SERVERS_TEMPLATE if value == SERVERS_TEMPLATE else f"sha256 {str(value)[:12]}"
+
+
+def _ids(ids: tuple[int, ...]) -> str:
+    return ", ".join(map(str, ids)) or "none"
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def _in_words(value: object) -> str:

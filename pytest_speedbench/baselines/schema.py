@@ -12,6 +12,7 @@ from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
 from pytest_speedbench.baselines.calibration import Calibration
 from pytest_speedbench.baselines.fingerprint import AcceptanceKey, HardwareKey
 from pytest_speedbench.baselines.prompts import Name, PromptEntry, check_unique, output_sha256, prompt_entries
+from pytest_speedbench.baselines.shaping import shaping_of
 from pytest_speedbench.errors import BaselineError
 from pytest_speedbench.metrics.acceptance import AcceptanceFigures, summarize_records
 from pytest_speedbench.metrics.throughput import throughput
@@ -199,8 +200,10 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def comparable_key(self) -> AcceptanceKey:
-        """The acceptance key, with a dtype that older baselines keep among the engine's arguments only."""
-        return msgspec.structs.replace(self.acceptance_key, dtype=self.acceptance_key.dtype or self._recorded_dtype)
+        """The acceptance key, with what older baselines keep among the engine's arguments only."""
+        key = self.acceptance_key
+        shaping = shaping_of(self.recorded.engine_args) if key.shaping is None else key.shaping
+        return msgspec.structs.replace(key, dtype=key.dtype or self._recorded_dtype, shaping=shaping)
 
     @property
     def comparable_hardware(self) -> HardwareKey:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_speedbench.baselines import AcceptanceKey, Baseline
+    from pytest_speedbench.baselines.fingerprint import Difference
     from pytest_speedbench.baselines.published import PublishedFigures
     from pytest_speedbench.config import Pair
     from pytest_speedbench.gate import GatePolicy, GateResult, Pairing
@@ -209,12 +210,24 @@ def _check(
                 f"The pair {settings.pair.name!r} has no drafter, so there is no acceptance to compare.",
                 "Name a pair that has one.",
             )
+        if isinstance(reference, Baseline):
+            _check_known(reference, settings, other_prompts=arguments.unpaired)
     endpoints = [settings.pair.endpoint for settings in to_measure if settings.pair.endpoint is not None]
     if len(set(endpoints)) < len(endpoints):
         raise ConfigError(
             f"Both pairs would be asked of one server, {endpoints[0]}.",
             "Give each pair an endpoint of its own, or let the engine be started.",
         )
+
+
+def _check_known(reference: Baseline, settings: Settings, *, other_prompts: bool) -> None:
+    """Refuse before anything is measured what is known not to be comparable."""
+    from pytest_speedbench.baselines.known import known_differences
+    from pytest_speedbench.measure.asked import Splits
+
+    split = Splits(Path()).whole(settings.split, settings.pair.model)
+    found = known_differences(reference, settings, split)
+    _refuse([difference for difference in found if not (other_prompts and difference.name == "split_sha256")])
 
 
 def _policy(arguments: argparse.Namespace, candidate: Baseline | PublishedFigures | None) -> GatePolicy:
@@ -305,7 +318,10 @@ def _check_comparable(reference: AcceptanceKey, candidate: AcceptanceKey, *, oth
         candidate = replace(candidate, source=reference.source)
     if other_prompts:
         candidate = replace(candidate, split_sha256=reference.split_sha256)
-    found = acceptance_differences(reference, candidate)
+    _refuse(acceptance_differences(reference, candidate))
+
+
+def _refuse(found: Sequence[Difference]) -> None:
     if found:
         differences = "; ".join(
             f"{d.field}: {d.baseline} in the reference, {d.measured} in the candidate" for d in found

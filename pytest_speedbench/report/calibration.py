@@ -40,7 +40,7 @@ def calibration_lines(baseline: Baseline, *, width: int, colour: bool) -> list[s
 
 def replaced_line(old: Baseline, new: Baseline) -> str:
     """What a new baseline replaces, so that nobody accepts another level unseen."""
-    found = acceptance_differences(old.acceptance_key, new.acceptance_key)
+    found = acceptance_differences(old.comparable_key, new.comparable_key)
     if found:
         what = "; ".join(map(str, found))
         return f"replaces the baseline of {old.recorded.date}, which is not comparable with it: {what}"

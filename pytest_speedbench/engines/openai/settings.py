@@ -9,13 +9,19 @@ from types import MappingProxyType
 
 from pytest_speedbench.config import EngineArg, Pair
 from pytest_speedbench.engines.http.endpoint import SERVED_NAME, api_key
+from pytest_speedbench.engines.openai.dialects import CHAT_DIALECTS, DIALECTS
 from pytest_speedbench.errors import EngineError, closest
 
 OURS = frozenset(
     {"model", "prompt", "messages", "max_tokens", "n", "stream", "stream_options"}
     | {"temperature", "top_p", "seed", "ignore_eos"}
+    # The same by other names, which servers put before ours.
+    | {"best_of", "echo", "input_ids", "max_completion_tokens", "max_new_tokens", "n_predict", "prompt_token_ids"}
+    | {"sampling_params", "sampling_seed", "suffix", "use_beam_search"}
+    # How answers are read.
+    | {field for dialect in (*DIALECTS, *CHAT_DIALECTS) for field in dialect.fields}
 )
-"""Fields of a request that say what is measured."""
+"""Fields of a request that say what is measured, and how the answer is read."""
 ROUTES = ("completions", "chat")
 _WORDS = {str: "a text", int: "a whole number above 0", Mapping: "a table"}
 

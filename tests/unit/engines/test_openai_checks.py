@@ -87,6 +87,10 @@ def test_a_command_is_filled_in() -> None:
         ({"route": "responses"}, "route is 'responses'. Write one of: completions, chat"),
         ({"extra_body": "x"}, "extra_body is 'x'. Give a table"),
         ({"extra_body": {"temperature": 1}}, "temperature in extra_body is set by the measurement"),
+        ({"extra_body": {"max_completion_tokens": 9}}, "max_completion_tokens in extra_body is set by the measurement"),
+        ({"extra_body": {"n_predict": 9}}, "n_predict in extra_body is set by the measurement"),
+        ({"extra_body": {"return_token_ids": False}}, "return_token_ids in extra_body is set by the measurement"),
+        ({"extra_body": {"skip_special_tokens": True}}, "skip_special_tokens in extra_body is set by the measurement"),
         ({"api_key_env": "NO_SUCH_KEY"}, "NO_SUCH_KEY holds no API key"),
     ],
 )
