@@ -14,7 +14,7 @@ from pytest_speedbench.engines.replay.batches import batches, padded
 from pytest_speedbench.engines.replay.texts import shared_texts
 from pytest_speedbench.engines.replay.walk import Reach
 from pytest_speedbench.engines.transformers.hidden_states import HiddenStateTap
-from pytest_speedbench.engines.transformers.loading import LoadedModel, TargetFrame, decoder_of
+from pytest_speedbench.engines.transformers.loading import LoadedModel, TargetFrame, layered_decoder_of
 from pytest_speedbench.outputs import StoredOutput
 
 
@@ -100,7 +100,7 @@ class LiveTarget:
     """
 
     def __init__(self, target: LoadedModel, batch_tokens: int) -> None:
-        self._decoder: Any = decoder_of(target.model)
+        self._decoder: Any = layered_decoder_of(target.model)
         self._batch_tokens = batch_tokens
         self.frame = TargetFrame.of(target.model)
 

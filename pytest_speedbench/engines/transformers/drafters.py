@@ -23,7 +23,7 @@ from pytest_speedbench.engines.transformers.loading import (
     LoadedModel,
     Placement,
     TargetFrame,
-    decoder_of,
+    layered_decoder_of,
     load_language_model,
     without_progress_bars,
 )
@@ -110,7 +110,7 @@ def _ngram(draft_length: int, lookup_max: int) -> LoadedDrafter:
 
 def _eagle3(checkpoint: Checkpoint, target: LoadedModel, draft_length: int) -> LoadedDrafter:
     loaded = load_eagle3_head(checkpoint, TargetFrame.of(target.model), target.context_tokens + draft_length)
-    tap = HiddenStateTap(decoder_of(target.model), loaded.layer_ids)
+    tap = HiddenStateTap(layered_decoder_of(target.model), loaded.layer_ids)
     return LoadedDrafter(
         lambda config: Eagle3Candidates(loaded.head, tap, draft_length, config.max_length),
         {

@@ -242,6 +242,21 @@ def decoder_of(model: Any) -> Any:
     return found if found.get_output_embeddings() is None else found.model
 
 
+def layered_decoder_of(model: Any) -> Any:
+    """The same, for a drafter that reads the streams between the layers.
+
+    Raises:
+        EngineError: the model keeps its layers under a name of its own.
+    """
+    found = decoder_of(model)
+    if not hasattr(found, "layers"):
+        raise EngineError(
+            f"{type(found).__name__} does not keep its layers where a head's hidden states are read.",
+            "Measure the pair with the engine that the head was made for.",
+        )
+    return found
+
+
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
     """Keep transformers' loading bars off the terminal, which belongs to pytest."""

@@ -17,6 +17,7 @@ from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 from pytest_speedbench.config import Drafter, DrafterMethod
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.registry import engine_factory
+from pytest_speedbench.engines.replay.targets import LiveTarget
 from pytest_speedbench.engines.transformers import families
 from pytest_speedbench.engines.transformers.loading import LoadedModel, Placement, first_words, load_language_model
 from pytest_speedbench.engines.transformers.options import TransformersOptions
@@ -90,6 +91,13 @@ def test_what_is_known_without_transformers_is_what_transformers_says() -> None:
     ends = {kind for kind, name in causal.items() if name.endswith("ForConditionalGeneration")}
     assert (conditional & set(causal)) | ends == families.TEXT_OF_MULTIMODAL
     assert set(AUTO_QUANTIZER_MAPPING) | {"bitsandbytes"} == families.QUANTIZED
+
+
+@pytest.mark.filterwarnings("ignore")  # of transformers, about end tokens
+def test_a_head_on_a_target_whose_layers_are_named_otherwise_is_refused(tmp_path: Path) -> None:
+    target = load(write_family("gpt2", tmp_path))
+    with pytest.raises(EngineError, match="GPT2Model does not keep its layers where"):
+        LiveTarget(target, 100)
 
 
 @pytest.fixture
