@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pytest_speedbench.measure.run import Conversation, Run, Turn
 
 
+_MOST_LEFT_OUT = 0.05
+"""Of requests without step times: they are those for which the reader was late, and the others would look too good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Throughput:
     """How fast a run was. What cannot be known is ``None``.
@@ -31,6 +35,8 @@ class Throughput:
         e2e_s: per request, last token − start.
         ttft_s: per request, first token − start.
         step_time_s: over all requests, the gaps between consecutive emissions of a request. The prefill is no step.
+            Requests whose emissions are no single steps (several came in one read, or were merged on their way) have
+            none; ``None`` where that is more than a twentieth of all.
         output_tokens: per request, tokens emitted.
         prompt_tokens: per request, tokens of the rendered prompt.
     """
@@ -86,7 +92,7 @@ def throughput_of(conversations: Iterable[Conversation], gpus: int | None) -> Th
         user_tps=Distribution.of(tps for turn in done if (tps := user_tps(turn)) is not None),
         e2e_s=Distribution.of(turn.last_token_s - turn.start_s for turn in done),
         ttft_s=Distribution.of(turn.first_token_s - turn.start_s for turn in done),
-        step_time_s=Distribution.of(gap for turn in done for gap in step_times_s(turn.emissions)),
+        step_time_s=_step_times_s(done),
         output_tokens=Distribution.of(len(turn.output_ids) for turn in done),
         prompt_tokens=Distribution.of(turn.prompt_tokens for turn in turns),
     )
@@ -101,9 +107,26 @@ def user_tps(turn: Turn) -> float | None:
     return (tokens - 1) / span_s if span_s > 0 else None
 
 
-def step_times_s(emissions: Sequence[tuple[float, int]]) -> list[float]:
-    """Seconds between consecutive emissions of one request."""
-    return [after[0] - before[0] for before, after in pairwise(emissions)]
+def step_times_s(turn: Turn) -> list[float] | None:
+    """Seconds between consecutive emissions of one request; ``None`` where they are no single steps.
+
+    Chunks that are read together have one time: the gap of nothing between them is no step's.
+    """
+    gaps = [after[0] - before[0] for before, after in pairwise(turn.emissions)]
+    sizes = [tokens for _, tokens in turn.emissions[1:]]
+    record = turn.acceptance
+    most = 1 if record is None else record.draft_length + 1
+    if any(gap <= 0 for gap in gaps) or any(tokens > most for tokens in sizes):
+        return None
+    steps = None if record is None else record.decode_steps
+    return gaps if steps is None or steps == len(gaps) else None
+
+
+def _step_times_s(turns: Sequence[Turn]) -> Distribution | None:
+    known = [times for turn in turns if (times := step_times_s(turn)) is not None]
+    if len(turns) - len(known) > _MOST_LEFT_OUT * len(turns):
+        return None
+    return Distribution.of(gap for times in known for gap in times)
 
 
 def accelerators(engine: EngineInfo) -> int | None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_speedbench.metrics import Distribution, throughput, throughput_of
-from pytest_speedbench.metrics.throughput import user_tps
+from pytest_speedbench.metrics.throughput import step_times_s, user_tps
 from tests.unit.metrics.runs import STEP_S, TTFT_S, conversation, run, turn
 
 
@@ -54,6 +54,24 @@ def test_a_request_of_one_token_has_no_user_tps() -> None:
     assert speed.user_tps is None
     assert speed.step_time_s is None
     assert speed.ttft_s is not None
+
+
+def test_chunks_that_are_read_together_or_merged_are_no_steps() -> None:
+    good = turn([3, 1, 0])
+    together = replace(good, emissions=((1.0, 1), (2.0, 4), (2.0, 2), (3.0, 1)))
+    merged = replace(good, emissions=((1.0, 1), (2.0, 6), (3.0, 1)))
+    hidden = replace(turn([0, 0, 0]), emissions=((1.0, 1), (2.0, 2), (3.0, 1)))  # no larger than a step may be
+    for odd in (together, merged, hidden):
+        assert step_times_s(odd) is None
+        few = throughput_of([conversation("1", "qa", odd, *[good] * 19)], None).step_time_s
+        assert few == Distribution.of([STEP_S] * 3 * 19)
+        assert throughput_of([conversation("1", "qa", odd, *[good] * 18)], None).step_time_s is None
+
+
+def test_without_a_drafter_a_step_makes_one_token() -> None:
+    alone = replace(turn([0, 0], record=False), emissions=((1.0, 1), (1.5, 1), (2.0, 1)))
+    assert step_times_s(alone) == [0.5, 0.5]
+    assert step_times_s(replace(alone, emissions=((1.0, 1), (2.0, 2)))) is None
 
 
 def test_a_turn_without_output_is_counted_and_enters_nothing() -> None:
