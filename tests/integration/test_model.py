@@ -65,3 +65,25 @@ def test_no_tokenizer(bench: Bench) -> None:
     result = run(bench, folder)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*There is no tokenizer in*"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model_type": "qwen3_next"}, "layers carry a state that transformers cannot take back"),
+        (
+            {"model_type": "qwen2_5_vl", "architectures": ["Qwen2_5_VLForConditionalGeneration"]},
+            "transformers loads no language model by itself",
+        ),
+        ({"quantization_config": {"quant_method": "modelopt"}}, "whose scales transformers ignores"),
+    ],
+)
+def test_a_model_that_the_engine_does_not_compute_is_refused_at_once(
+    bench: Bench, changes: dict[str, object], words: str
+) -> None:
+    folder = copy_of_the_target(bench)
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    result = bench.run(f"--speedbench-model={folder}", "--speedbench-drafter=ngram", "--speedbench-engine=transformers")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{words}*vllm, sglang*"])

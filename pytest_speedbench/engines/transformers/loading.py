@@ -21,6 +21,7 @@ _LONGEST_MESSAGE = 300
 _BUFFERS = ("inv_freq", ".masked_bias", ".attn.bias", ".attention.bias")
 """Tensors of old checkpoints that are computed from the config now: rotary frequencies and causal masks."""
 _OTHER_SENSES = ("vision", "visual", "image", "multi_modal", "mm_", "audio", "speech", "embed_vision", "embed_audio")
+"""How the parts of a checkpoint are called, in its weights and in its config, that read anything but text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def _belongs_elsewhere(name: str, checkpoint: Checkpoint) -> bool:
     if name.endswith(_BUFFERS):
         return True
     parts = name.split(".")
-    multimodal = any(key.endswith("_config") and key != "text_config" for key in checkpoint.config)
+    multimodal = any(key.startswith(_OTHER_SENSES) for key in checkpoint.config)
     if multimodal and any(part.startswith(_OTHER_SENSES) for part in parts):
         return True
     return any(part.startswith("mtp") for part in parts) or _is_nextn_layer(parts, checkpoint)

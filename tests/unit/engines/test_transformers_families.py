@@ -201,6 +201,9 @@ def test_a_vision_tower_is_left_out_only_of_a_multimodal_checkpoint(llama: Path)
     add_tensors(llama, "vision_tower.patch.weight")
     with pytest.raises(EngineError, match=r"vision_tower\.patch\.weight among them"):
         load(llama)
+    change(llama, quantization_config=None, rope_config={})
+    with pytest.raises(EngineError, match=r"vision_tower\.patch\.weight among them"):
+        load(llama)
     change(llama, vision_config={"hidden_size": 8})
     load(llama)
 
