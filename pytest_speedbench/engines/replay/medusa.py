@@ -6,6 +6,7 @@ every draft.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,8 @@ from pytest_speedbench.engines.transformers.loading import TargetFrame
 from pytest_speedbench.errors import EngineError
 from pytest_speedbench.outputs import StoredOutput
 
+_READ = re.compile(r"blocks\.\d+\.layers\.(?P<layer>\d+)\.(?:weight|bias)|lm_head\.weight|lm_heads\.\d+\.weight")
+
 
 @dataclass(frozen=True, slots=True)
 class MedusaHeads:
@@ -36,13 +39,14 @@ class MedusaHeads:
         """Load the first ``heads`` heads, placed and typed as the tensor ``like``.
 
         Raises:
-            EngineError: tensors are missing or cannot be read.
+            EngineError: tensors are missing, cannot be read or would be left out.
         """
         tensors: dict[str, Tensor] = {}
         try:
             for path in checkpoint.weight_files():
                 tensors |= load_file(path)
             layers = checkpoint.size("num_hidden_layers") or 1
+            _refuse_unread(checkpoint, tensors, layers)
             return cls(
                 [[_layer(tensors, head, layer, like) for layer in range(layers)] for head in range(heads)],
                 [_projection(tensors, head).to(like.device, like.dtype) for head in range(heads)],
@@ -81,6 +85,20 @@ def medusa_head(checkpoint: Checkpoint, frame: TargetFrame, draft_length: int) -
         return places.reaches()
 
     return Head((), reads_final=True, reaches=reaches)
+
+
+def _refuse_unread(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], layers: int) -> None:
+    """Heads beyond the draft length are not needed; anything else that is not read would change what they draft."""
+    unread = []
+    for name in sorted(tensors):
+        found = _READ.fullmatch(name)
+        if found is None or int(found["layer"] or 0) >= layers:
+            unread.append(name)
+    if unread:
+        raise EngineError(
+            f"The Medusa drafter {checkpoint.reference!r} has tensors that would be left out: {', '.join(unread)}.",
+            "Measure it on an engine that supports this variant.",
+        )
 
 
 def _layer(tensors: Mapping[str, Tensor], head: int, layer: int, like: Tensor) -> tuple[Tensor, Tensor | None]:

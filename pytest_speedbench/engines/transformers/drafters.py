@@ -23,6 +23,7 @@ from pytest_speedbench.engines.transformers.loading import (
     LoadedModel,
     Placement,
     TargetFrame,
+    check_tensors,
     layered_decoder_of,
     load_language_model,
     without_progress_bars,
@@ -129,13 +130,17 @@ def _mtp(target: Any) -> LoadedDrafter:
 def _dflash(checkpoint: Checkpoint, target: Any, placement: Placement) -> LoadedDrafter:
     try:
         with without_progress_bars():
-            assistant = AutoModel.from_pretrained(checkpoint.folder, dtype=target.dtype, local_files_only=True)
+            loaded: Any = AutoModel.from_pretrained(
+                checkpoint.folder, dtype=target.dtype, local_files_only=True, output_loading_info=True
+            )
+            assistant, report = loaded
             assistant = assistant.to(placement.device).eval()
     except Exception as error:
         raise EngineError(
             f"The DFlash drafter {checkpoint.reference!r} does not load: {type(error).__name__}: {error}",
             "Check the folder.",
         ) from error
+    check_tensors(checkpoint, assistant, report)
 
     def candidates(generation_config: Any) -> CandidateGenerator:
         return DFlashCandidates(

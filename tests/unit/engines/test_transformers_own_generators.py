@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,24 @@ def test_a_draft_length_that_the_checkpoint_does_not_have_is_refused(
         check(pair(mtp_target, drafter(DrafterMethod.MTP)))
     with pytest.raises(EngineError, match="drafts exactly 3 tokens a step, and the pair asks for 4"):
         check(pair(models.target, drafter(DrafterMethod.DFLASH, dflash_drafter, draft_length=4)))
+
+
+@pytest.mark.parametrize(
+    ("left_out", "added", "words"),
+    [
+        ("layers.1.", {}, r"lack \d+ tensors, layers\.1\."),
+        ("nothing", {"other_head.weight": torch.zeros(2)}, "tensors that MuseGlimmerAssistantModel of transformers"),
+    ],
+)
+def test_a_dflash_drafter_with_other_tensors_than_its_class_is_refused(
+    models: Models, dflash_drafter: Path, tmp_path: Path, left_out: str, added: dict[str, torch.Tensor], words: str
+) -> None:
+    folder = tmp_path / "drafter"
+    shutil.copytree(dflash_drafter, folder)
+    kept = {name: tensor for name, tensor in load_file(folder / "model.safetensors").items() if left_out not in name}
+    save_file({**kept, **added}, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EngineError, match=words):
+        run(pair(models.target, drafter(DrafterMethod.DFLASH, folder)), [])
 
 
 def test_a_model_without_the_method_is_refused(models: Models, mtp_target: Path, tmp_path: Path) -> None:

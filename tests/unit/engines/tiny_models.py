@@ -151,6 +151,12 @@ def in_speculators_layout(config: dict[str, Any], **own: Any) -> dict[str, Any]:
         "draft_vocab_size": config["draft_vocab_size"],
         "norm_before_residual": False,
         "eagle_aux_hidden_state_layer_ids": config["eagle_config"]["eagle_aux_hidden_state_layer_ids"],
+        "speculators_config": {
+            "algorithm": "eagle3",
+            "default_proposal_method": "greedy",
+            "proposal_methods": [{"proposal_type": "greedy", "speculative_tokens": 3}],
+            "verifier": {"name_or_path": None, "architectures": ["LlamaForCausalLM"]},
+        },
         "transformer_layer_config": {name: value for name, value in config.items() if name not in elsewhere},
         **own,
     }
