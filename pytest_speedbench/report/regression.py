@@ -38,8 +38,9 @@ def regression_message(result: GateResult, reference: Baseline | Run | None, run
     regressed = [row.name for row in result.rows if row.name in result.regressed] or list(result.regressed)
     if not regressed or reference is None:
         return failure_message(result)
+    vocabulary, unread = None, []
     try:
         vocabulary = vocabulary_of(runs[0].pair)
-    except EngineError:  # the head is gone; what it lacked is a detail beside the verdict
-        vocabulary = None
-    return failure_message(result, attribution_lines(attribute(reference, runs, regressed, vocabulary)))
+    except EngineError as error:  # what the head could not propose is a detail beside the verdict
+        unread = ["", f"What lies outside of its draft vocabulary is not known. {error.problem}"]
+    return failure_message(result, [*attribution_lines(attribute(reference, runs, regressed, vocabulary)), *unread])

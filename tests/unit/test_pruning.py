@@ -171,6 +171,18 @@ def test_other_tensors_are_refused(pruned_head: Path, damage: object, reason: st
         draft_vocabulary(str(pruned_head))
 
 
+def test_a_head_in_speculators_layout_is_cut_as_the_flat_one(tmp_path: Path) -> None:
+    tensors = tiny_models.head_tensors(draft_vocab=20)
+    flat = tiny_models.write_head(tmp_path / "flat", tensors)
+    nested = tiny_models.write_speculators_head(tmp_path / "nested", tensors)
+    ids = draft_vocabulary(str(flat))
+    assert draft_vocabulary(str(nested)).tolist() == ids.tolist()
+    for source in (flat, nested):
+        prune_head(str(source), ids[:6], tmp_path / f"cut-{source.name}")
+        assert draft_vocabulary(str(tmp_path / f"cut-{source.name}")).tolist() == ids[:6].tolist()
+    assert json.loads((tmp_path / "cut-nested" / "config.json").read_text())["draft_vocab_size"] == 6
+
+
 def test_names_with_a_prefix_are_kept(tmp_path: Path) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in tiny_models.head_tensors(draft_vocab=20).items()}
     folder = tmp_path / "prefixed"
