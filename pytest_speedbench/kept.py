@@ -13,11 +13,23 @@ from pytest_speedbench.report.entries import Entry, MeasurementEntry, to_plain
 from pytest_speedbench.report.junit import figures
 
 _KEPT = pytest.StashKey["list[Entry]"]()
+_VERDICT = pytest.StashKey["VerdictError | None"]()
 
 
-def open_test(item: pytest.Item) -> None:
-    """Begin to keep what a test measures, reads and stages."""
+def open_test(item: pytest.Item, verdict: VerdictError | None) -> None:
+    """Begin to keep what a test measures, reads and stages.
+
+    Args:
+        item: the test.
+        verdict: what it failed with when it ran before in this session.
+    """
     item.stash[_KEPT] = []
+    item.stash[_VERDICT] = verdict
+
+
+def earlier_verdict(item: pytest.Item) -> VerdictError | None:
+    """What a test failed with when it ran before in this session."""
+    return item.stash.get(_VERDICT, None)
 
 
 def record(item: pytest.Item, entry: Entry) -> None:

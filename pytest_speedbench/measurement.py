@@ -168,6 +168,7 @@ class Speedbench:
         return Comparison(self._session, self._item, first, self.measure(split, pair=candidate, **settings))
 
     def _settings(self, split: str | None, pair: str | Pair | None, extra: Mapping[str, Any]) -> Settings:
+        self._session.check_undecided(self._item)
         unknown = [key for key in extra if key not in _CALL_KEYS]
         if unknown:
             raise ConfigError(f"measure() takes no {unknown[0]!r}.", f"It takes: {', '.join(_CALL_KEYS)}.")
@@ -190,11 +191,17 @@ class Speedbench:
         drafter = settings.pair.drafter
         # What suffix decoding drafts depends on the answers before, so on the order of the prompts.
         in_order = drafter is not None and drafter.method is DrafterMethod.SUFFIX
-        if not settings.sequential or settings.repeat > 1 or in_order or self._session.measured(settings):
+        policy = policy_of(settings, tolerance)
+        verdict = ("gate", baseline or settings.pair.name, repr(policy))
+        measured = self._session.measured(settings) is not None and not self._session.has(settings, verdict)
+        if not settings.sequential or settings.repeat > 1 or in_order or measured:
             return self._measure(settings, fresh=False).compared(baseline, tolerance)
-        planned = self._session.asked(settings).counts()
-        rule = SequentialGate(stored, planned, policy_of(settings, tolerance))
-        run = self._session.measure_until(settings, rule)
+
+        def decide() -> tuple[SequentialGate, Run]:
+            rule = SequentialGate(stored, self._session.asked(settings).counts(), policy)
+            return rule, self._session.measure_until(settings, rule)
+
+        rule, run = self._session.once(settings, verdict, decide)
         measurement = Measurement.recorded(self._session, self._item, settings, run)
         check_comparable(stored.comparable_key, run, name_of(stored))
         return measurement.record(rule.result(run), stored, [run])

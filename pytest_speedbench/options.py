@@ -170,7 +170,7 @@ OPTIONS: tuple[Option, ...] = (
         "family-error",
         "error level",
         "SHARE",
-        "probability that a run in which nothing regressed fails (default: 1%%)",
+        "probability that a gate fails although nothing regressed; each gate of a session has it (default: 1%%)",
     ),
     Option("sequential", "switch", "on|off", "stop asking a category once its verdict is certain (default: on)"),
     Option("conformance-report", "text", "FILE", "write the page of the conformance suite to FILE, as Markdown"),

@@ -51,6 +51,25 @@ def pytest_configure(config: pytest.Config) -> None:
         _session(config).check_outside()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where to say which of its tests measure."""
+    if node.config.stash[_GIVEN]:
+        from pytest_speedbench.workers import tell_worker
+
+        tell_worker(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have the tests that measure run in one worker, unless another way to distribute them was asked for."""
+    if config.stash[_GIVEN] and config.option.dist in ("load", "loadgroup"):  # -n alone means load
+        from pytest_speedbench.scheduler import MeasuringInOneWorker
+
+        return MeasuringInOneWorker(config, log)
+    return None
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what will be measured, when settings were given outside of tests."""
     return _session(config).header() if config.stash[_GIVEN] else []

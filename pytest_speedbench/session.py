@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from pytest_speedbench.baselines import Baseline
 from pytest_speedbench.baselines.replaying import asked_pair
 from pytest_speedbench.config import Pair
-from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning
+from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning, VerdictError
 from pytest_speedbench.gate.served import check_target
-from pytest_speedbench.kept import finish_report, open_test, record
+from pytest_speedbench.kept import earlier_verdict, finish_report, open_test, record
 from pytest_speedbench.measure import Run, StopRule
 from pytest_speedbench.measure.asked import Splits
 from pytest_speedbench.measure.runner import Runner
@@ -45,10 +45,16 @@ from pytest_speedbench.splits.conditions import describe
 from pytest_speedbench.splits.random_tokens import CONTROL_WARNING
 from pytest_speedbench.splits.source import HUB_PREFIX
 from pytest_speedbench.stored import StoredBaselines
+from pytest_speedbench.workers import side_by_side, spread_over_workers, workers_of
 
 MOST_JUDGED = 20
 """Differing outputs whose logits are looked at; each costs one more request."""
 _RANKED_TOKENS = 20
+_KEPT_VERDICT = (
+    "This test was run again in one session. A verdict is reached once a session and kept: of several tries the stated "
+    "error would not hold."
+)
+_Made = TypeVar("_Made")
 ORDER_SEED = 1
 """Of the order in which prompts are asked where a gate may stop early."""
 
@@ -65,6 +71,9 @@ class SpeedbenchSession:
         self._splits = Splits(config.rootpath)
         self._runs: dict[tuple[object, ...], Run] = {}
         self._outputs: dict[tuple[object, ...], Outputs] = {}
+        self._workers = 1
+        self._once: dict[tuple[object, ...], Any] = {}
+        self._verdicts: dict[str, VerdictError] = {}
         self._repeats: dict[tuple[object, ...], list[Run]] = {}
         self._compared: dict[Pair, bool] = {}
         """Pairs on servers of others, and whether there was a record of their target to compare with."""
@@ -120,8 +129,9 @@ class SpeedbenchSession:
             if self._outside[-1].values:
                 self.check(settings)
 
-    def check_items(self, items: Iterable[pytest.Item]) -> None:
-        """Check what collected tests ask for."""
+    def check_items(self, items: Sequence[pytest.Item]) -> None:
+        """Check what collected tests ask for, and whether several workers may run them."""
+        self._workers = workers_of(self._config, items)
         with usage_errors():
             for item in items:
                 try:
@@ -169,6 +179,7 @@ class SpeedbenchSession:
             *(f"speedbench: {words}" for words in pair.dropped),
             f"speedbench: {pair.name} ({engine}, {pair.model}, {drafter}) on {split.name} ({part})",
             f"speedbench: {self._stored.state(settings, self._whole(settings).name)}",
+            *spread_over_workers(self._config),
         ]
 
     @property
@@ -213,6 +224,21 @@ class SpeedbenchSession:
             self._runs[self._key(settings)] = run
         return run
 
+    def has(self, settings: Settings, what: tuple[object, ...]) -> bool:
+        """Whether :meth:`once` has been asked for this before."""
+        return (*self._key(settings), *what) in self._once
+
+    def once(self, settings: Settings, what: tuple[object, ...], make: Callable[[], _Made]) -> _Made:
+        """What was made of these settings before in this session, made now if it was not.
+
+        A verdict's error holds for one look at one measurement: a test that is run again gets both again.
+        """
+        key = (*self._key(settings), *what)
+        if key not in self._once:
+            self._once[key] = make()
+        made: _Made = self._once[key]
+        return made
+
     def repeats(self, settings: Settings, run: Run) -> list[Run]:
         """The further runs like ``run``, ``settings.repeat`` in all with it; each is measured once a session."""
         settings = replace(settings, pair=run.pair, sampling=run.sampling, load=run.load, record_outputs=False)
@@ -253,6 +279,8 @@ class SpeedbenchSession:
         if pair.server is not None and pair not in self._compared:
             baselines = self._stored.of_the_split(settings, self._whole(settings).name)
             self._compared[pair] = check_target(self.runner, pair, split, settings, baselines)
+        if self._workers > 1:
+            warnings.warn(SpeedbenchWarning(side_by_side(self._workers)), stacklevel=2)
         keep_outputs = partial(self._outputs.__setitem__, self._key(settings)) if settings.record_outputs else None
         if split.control:
             warnings.warn(SpeedbenchWarning(CONTROL_WARNING), stacklevel=2)
@@ -302,11 +330,36 @@ class SpeedbenchSession:
 
     def open_test(self, item: pytest.Item) -> Settings:
         """Begin to keep what a test measures; returns the settings in force for it."""
-        open_test(item)
+        open_test(item, self._verdicts.get(item.nodeid))
         return self.settings(self.marker(item))
+
+    def check_alone(self) -> None:
+        """Refuse speeds that are measured while other workers of this session measure too.
+
+        Raises:
+            ConfigError: it is spread over workers that may all measure.
+        """
+        if self._workers > 1:
+            raise ConfigError(
+                f"Speeds are not measured while {self._workers} workers may measure side by side.",
+                "Give --dist=load and a [tool.speedbench] table or option: all tests that use speedbench then run in "
+                "one worker. Or run without -n.",
+            )
+
+    def check_undecided(self, item: pytest.Item) -> None:
+        """Fail a test that is run again as it failed before: its verdict is reached once a session, and kept.
+
+        Raises:
+            VerdictError: what it failed with.
+        """
+        kept = earlier_verdict(item)
+        if kept is not None:
+            raise type(kept)(f"{kept}\n\n{_KEPT_VERDICT}")
 
     def finish_report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report its entries; show a user's mistake or a regression as words, not as a traceback."""
+        if call.excinfo and isinstance(call.excinfo.value, VerdictError) and earlier_verdict(item) is None:
+            self._verdicts.setdefault(item.nodeid, call.excinfo.value)
         finish_report(item, call, report)
 
     def judge(self, settings: Settings, target: Run, found: Sequence[Difference]) -> tuple[Judged, ...]:

@@ -12,6 +12,7 @@ from pytest_speedbench.sweeps.interleaved import Ask, measure_interleaved, measu
 
 if TYPE_CHECKING:
     from pytest_speedbench.baselines import Baseline
+    from pytest_speedbench.baselines.rounds import RoundSpeeds
     from pytest_speedbench.gate import GatePolicy
     from pytest_speedbench.gate.speed import Interleaved
     from pytest_speedbench.measure.run import Run
@@ -28,17 +29,26 @@ def measure_in_turn(
 ) -> tuple[Interleaved, ...]:
     """Rounds of a reference and a candidate in turn, at each concurrency; what is left out is the settings'.
 
+    Equal rounds are measured once a session.
+
     Raises:
         ConfigError: too few rounds, or a concurrency that the prompts do not fill.
         EngineError: an engine failed, or gave no times.
     """
-    return measure_interleaved(
-        _asking(session, settings),
-        *pairs,
-        concurrencies=(settings.load.concurrency,) if concurrency is None else concurrency,
-        rounds=settings.rounds if rounds is None else rounds,
-        prompts=len(session.asked(settings)),
-    )
+    session.check_alone()
+    concurrencies = (settings.load.concurrency,) if concurrency is None else tuple(concurrency)
+    rounds = settings.rounds if rounds is None else rounds
+
+    def measured() -> tuple[Interleaved, ...]:
+        return measure_interleaved(
+            _asking(session, settings),
+            *pairs,
+            concurrencies=concurrencies,
+            rounds=rounds,
+            prompts=len(session.asked(settings)),
+        )
+
+    return session.once(settings, ("in turn", pairs, concurrencies, rounds), measured)
 
 
 def compare_with_stored(
@@ -55,13 +65,19 @@ def compare_with_stored(
     note = incomparable_speed(stored, run, prompts)
     if note or stored.calibration is None or stored.calibration.rounds is None:
         return compare_speed([], policy, against=against, notes=[note])
-    measured = measure_rounds(
-        _asking(session, settings),
-        run.pair,
-        concurrency=run.load.concurrency,
-        rounds=settings.rounds if rounds is None else rounds,
-        prompts=len(prompts),
-    )
+    session.check_alone()
+    rounds = settings.rounds if rounds is None else rounds
+
+    def rounds_of_run() -> RoundSpeeds:
+        return measure_rounds(
+            _asking(session, settings),
+            run.pair,
+            concurrency=run.load.concurrency,
+            rounds=rounds,
+            prompts=len(prompts),
+        )
+
+    measured = session.once(settings, ("rounds", run.pair, run.load, rounds), rounds_of_run)
     compared = AgainstStored(run.load.concurrency, stored.calibration.rounds, measured)
     return compare_speed([compared], policy, against=against)
 

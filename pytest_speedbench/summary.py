@@ -52,6 +52,11 @@ def write_summary(
             lines = [*speed_lines(entry), ""]
         for line in lines:
             reporter.write_line(printable_in_colour(line) if colour else printable(line))
+    gates = [entry.family_error for entry in _without_repeats(entries) if isinstance(entry, GateEntry | SpeedEntry)]
+    if len(gates) > 1:
+        together = min(sum(gates), 1.0)
+        own = f"{len(gates)} gates: each has its family-wise error for itself"
+        reporter.write_line(f"{own}; a false alarm in any of them: up to {together:.1%}")
     if update is not None:
         for line in update.lines:
             reporter.write_line(printable(line), **({"green": True} if update.written else {"red": True}))

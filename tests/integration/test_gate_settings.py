@@ -48,3 +48,16 @@ def test_mistakes_end_pytest_before_anything_runs(bench: Bench, given: str, mess
     result = bench.run(f"--speedbench-{given}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
+
+
+def test_several_gates_say_that_each_has_its_error(bench: Bench) -> None:
+    bench.run("--speedbench-update")
+    bench.write_test(
+        """
+        def test_gate(speedbench):
+            speedbench.measure().assert_no_regression()
+            speedbench.measure(pair="weak").gate(baseline="good")
+        """
+    )
+    result = bench.run("--speedbench-family-error=2%")
+    result.stdout.fnmatch_lines(["2 gates: each has its family-wise error for itself; *: up to 4.0%"])
