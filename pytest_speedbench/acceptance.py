@@ -72,7 +72,10 @@ class AcceptanceRecord:
                 f"got {len(self.histogram)}"
             )
         others = (self.proposed_tokens, self.undrafted_steps, self.discarded_tokens)
-        if min(*self.histogram, *(count for count in others if count is not None)) < 0:
+        counts = (*self.histogram, *(count for count in others if count is not None))
+        if any(type(count) is not int for count in counts):
+            raise ValueError(f"an acceptance record holds counts, and counts are integers, got {counts}")
+        if min(counts) < 0:
             raise ValueError("an acceptance record holds counts, and counts are never negative")
         if self.proposed_tokens is None:
             return
@@ -100,11 +103,11 @@ class AcceptanceRecord:
         histogram = [0] * (draft_length + 1)
         proposed = undrafted = 0
         for step in steps:
+            if not 0 <= step.accepted_tokens <= step.proposed_tokens <= draft_length:
+                raise ValueError(f"impossible verify step {step} at a draft length of {draft_length}")
             if step.proposed_tokens == 0:
                 undrafted += 1
                 continue
-            if not 0 <= step.accepted_tokens <= step.proposed_tokens <= draft_length:
-                raise ValueError(f"impossible verify step {step} at a draft length of {draft_length}")
             histogram[step.accepted_tokens] += 1
             proposed += step.proposed_tokens
         return cls(draft_length, tuple(histogram), proposed, undrafted, discarded_tokens, source)

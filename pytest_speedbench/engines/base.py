@@ -71,6 +71,8 @@ class Finish:
             known, or if the output was decoded.
         answer: the text that a client would put into the conversation, where a server parted it from the thought before
             it; ``None`` where nobody did.
+        counted_tokens: how many tokens the engine says it put out, where its answer came as text and the ids were made
+            of that again, which may be more or fewer; ``None`` where its own ids arrived.
     """
 
     reason: FinishReason
@@ -79,6 +81,7 @@ class Finish:
     routed_experts: RoutedExperts | None = None
     exposure: Exposure | None = None
     answer: str | None = None
+    counted_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pytest_speedbench.config import Load, Sampling
-from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Finish, Prints, Request
+from pytest_speedbench.engines.base import Emission, Engine, EngineInfo, Prints, Request
 from pytest_speedbench.errors import EngineError
+from pytest_speedbench.measure.arrivals import Arrivals
 from pytest_speedbench.measure.context import check_later_turns, check_length
 from pytest_speedbench.measure.history import checked_answer, content_of
 from pytest_speedbench.measure.prompts import ChatEncoder, dialogue, encode_turn, ids_hash
@@ -118,8 +119,8 @@ async def measure(
         first_turns: of these prompts, in any order; ``None`` to tokenize them now.
 
     Raises:
-        EngineError: the engine failed or fell silent, a prompt does not fit its context, or it cannot take this
-            concurrency.
+        EngineError: the engine failed or fell silent, a prompt does not fit its context, it cannot take this
+            concurrency, or its tokens or records are not what was asked.
     """
     if info.max_concurrency is not None and load.concurrency > info.max_concurrency:
         raise EngineError(
@@ -308,28 +309,20 @@ class _ClosedLoop:
         request_id = f"{prompt.question_id}/{number + 1}"
         seed = _request_seed(self._sampling.seed, request_id)
         request = Request(request_id, rendered.ids, replace(self._sampling, seed=seed), rendered.messages)
-        output: list[int] = []
+        arrivals = Arrivals(self._info.name, request, self._info.vocab_size)
         emissions: list[tuple[float, int]] = []
-        finish: Finish | None = None
         start_s = time.perf_counter() - self._started_at
         async with aclosing(self._engine.generate(request)) as stream:
             async for event in stream:
                 self._heard_at = time.perf_counter()
+                arrivals.add(event)
                 if isinstance(event, Emission):
-                    output.extend(event.token_ids)
                     emissions.append((event.at_s - self._started_at, len(event.token_ids)))
-                else:
-                    finish = event
-        if finish is None or not output:
-            raise EngineError(
-                f"The engine {self._info.name} ended the request {request_id} without "
-                f"{'an end' if finish is None else 'any token'}.",
-                "Look at the engine's own log for the reason.",
-            )
+        finish = arrivals.ended()
         turn = Turn(
             prompt_tokens=len(rendered.ids),
             prompt_sha256=rendered.sha256,
-            output_ids=tuple(output),
+            output_ids=tuple(arrivals.output),
             finish_reason=finish.reason,
             start_s=start_s,
             emissions=tuple(emissions),

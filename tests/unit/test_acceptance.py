@@ -89,6 +89,9 @@ def test_discarded_tokens_are_known_only_if_all_are() -> None:
         ({"draft_length": 2, "histogram": (0, 0, 2), "proposed_tokens": 3}, "cannot be"),
         ({"draft_length": 2, "histogram": (2, 0, 0), "proposed_tokens": 5}, "cannot be"),
         ({"draft_length": 2, "histogram": (2, 0, 0), "proposed_tokens": 1}, "at least one token"),
+        ({"draft_length": 1, "histogram": (1.0, 1), "proposed_tokens": 2}, "counts are integers"),
+        ({"draft_length": 1, "histogram": (1, True), "proposed_tokens": 2}, "counts are integers"),
+        ({"draft_length": 1, "histogram": (1, 1), "proposed_tokens": "2"}, "counts are integers"),
     ],
 )
 def test_counts_that_contradict_each_other_are_refused(arguments: dict[str, Any], message: str) -> None:
@@ -96,7 +99,9 @@ def test_counts_that_contradict_each_other_are_refused(arguments: dict[str, Any]
         AcceptanceRecord(**arguments)
 
 
-@pytest.mark.parametrize("step", [VerifyStep(4, 0), VerifyStep(2, 3), VerifyStep(2, -1), VerifyStep(-1, -1)])
+@pytest.mark.parametrize(
+    "step", [VerifyStep(4, 0), VerifyStep(2, 3), VerifyStep(2, -1), VerifyStep(-1, -1), VerifyStep(0, 1)]
+)
 def test_impossible_steps_are_refused(step: VerifyStep) -> None:
     with pytest.raises(ValueError, match="impossible verify step"):
         record([step])

@@ -34,6 +34,7 @@ class Reported:
         sglang: ``sglext.spec_tokens_details``.
         llamacpp: ``timings`` of every chunk that has them.
         trtllm: ``avg_decoded_tokens_per_iter`` of every emission that has it.
+        output_tokens: n by the server's own count; ``None`` before the end.
     """
 
     step_tokens: list[int] = field(default_factory=list)
@@ -41,6 +42,7 @@ class Reported:
     sglang: dict[str, Any] | None = None
     llamacpp: list[Timings] = field(default_factory=list)
     trtllm: list[float] = field(default_factory=list)
+    output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ class StreamedAnswer:
         reason = cast("FinishReason", self._finish_reason)
         if self._usage is None:
             raise self._unreadable("does not say how many tokens its prompt had: it has no usage")
+        self.reported.output_tokens = self._usage.completion_tokens
         rest, recounted = self._retokenized(self._usage.completion_tokens, reason)
         emitted = sum(self.reported.step_tokens)
         sent, limit = len(self._request.prompt_ids), self._request.sampling.max_output_tokens
@@ -159,6 +162,8 @@ class StreamedAnswer:
             raise self._unreadable(
                 f"has {self._usage.completion_tokens} tokens by its own count, and {emitted} arrived"
             )
+        if self._usage.completion_tokens > limit:
+            raise self._unreadable(f"has {self._usage.completion_tokens} tokens, and at most {limit} were asked")
         if reason == "length" and self._usage.completion_tokens < limit:
             raise self._error(
                 f"was cut at {self._usage.completion_tokens} of {limit} tokens: the server has a limit of its own"

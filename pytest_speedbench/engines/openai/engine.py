@@ -121,8 +121,12 @@ class OpenAIEngine(BehindHttp):
             yield emission
         if not ended.recounted:
             self._warn_of_recount()
-        record = acceptance_of(answer.reported, self._pair.drafter, there.shape)
-        yield Finish(ended.reason, record, answer=ended.answer)
+        yield Finish(
+            ended.reason,
+            acceptance_of(answer.reported, self._pair.drafter, there.shape),
+            answer=ended.answer,
+            counted_tokens=None if ended.recounted else answer.reported.output_tokens,
+        )
 
     async def counters(self) -> SpeculationCounters | None:
         """Speculation since the server's start, from its metrics page; ``None`` if it has no such counters.

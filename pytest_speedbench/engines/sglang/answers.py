@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_speedbench.config import Sampling
 from pytest_speedbench.engines.base import Finish, FinishReason, Request
+from pytest_speedbench.engines.counts import count, counts
 from pytest_speedbench.engines.sglang.record import DraftShape, acceptance_record
 from pytest_speedbench.errors import EngineError
 
@@ -95,14 +96,15 @@ class StreamedAnswer:
         """
         try:
             meta, token_ids = chunk["meta_info"], chunk["output_ids"]
-            new = int(meta["completion_tokens"]) - self._emitted
+            new = count(meta["completion_tokens"], "completion_tokens") - self._emitted
+            last = counts(token_ids[len(token_ids) - new :], "output_ids") if 0 <= new <= len(token_ids) else None
         except (KeyError, TypeError, ValueError) as error:
             raise _unreadable("answer", error) from error
-        if not 0 <= new <= len(token_ids):
+        if last is None:
             raise self._error(f"brings {len(token_ids)} token ids where its own count says {new}")
         self._meta = meta
         self._emitted += new
-        return tuple(int(token) for token in token_ids[len(token_ids) - new :])
+        return last
 
     def finish(self) -> Finish:
         """The end of the request, once its last chunk was read.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_speedbench.acceptance import AcceptanceRecord
+from pytest_speedbench.engines.counts import count, counts
 from pytest_speedbench.errors import EngineError
 
 _STEPS = "spec_verify_ct"
@@ -82,8 +83,8 @@ def acceptance_record(meta: Mapping[str, Any], shape: DraftShape, output_tokens:
     if not {_STEPS, _ACCEPTED, _HISTOGRAM} <= meta.keys():
         return None
     try:
-        steps = int(meta[_STEPS])
-        histogram = tuple(int(count) for count in meta[_HISTOGRAM])
+        steps = count(meta[_STEPS], _STEPS)
+        histogram = counts(meta[_HISTOGRAM], _HISTOGRAM)
         histogram += (0,) * (shape.draft_length + 1 - len(histogram))  # it ends with the most that was accepted
         _check(meta, shape, histogram)
         # Taken up again after a retraction, a request gets a token from another prefill.
@@ -105,16 +106,16 @@ def _check(meta: Mapping[str, Any], shape: DraftShape, histogram: tuple[int, ...
         raise ValueError(f"a step accepted {len(histogram) - 1} of {shape.draft_length} draft tokens")
     if sum(histogram) != meta[_STEPS]:
         raise ValueError(f"{meta[_STEPS]} verify steps, and the histogram {list(histogram)}")
-    if sum(j * count for j, count in enumerate(histogram)) != meta[_ACCEPTED]:
+    if sum(j * steps for j, steps in enumerate(histogram)) != count(meta[_ACCEPTED], _ACCEPTED):
         raise ValueError(f"{meta[_ACCEPTED]} accepted tokens, and the histogram {list(histogram)}")
     proposed = meta.get(_PROPOSED)
-    if proposed is not None and not shape.adaptive and proposed != meta[_STEPS] * shape.step_tokens:
+    if proposed is not None and not shape.adaptive and count(proposed, _PROPOSED) != meta[_STEPS] * shape.step_tokens:
         raise ValueError(f"{proposed} proposed tokens in {meta[_STEPS]} verify steps of {shape.step_tokens}")
 
 
 def _discarded(histogram: tuple[int, ...], output_tokens: int) -> int:
     """Tokens that the last step verified and that are not in the output, which also has the prefill's."""
-    decoded = sum((j + 1) * count for j, count in enumerate(histogram))
+    decoded = sum((j + 1) * steps for j, steps in enumerate(histogram))
     discarded = 1 + decoded - output_tokens
     if not 0 <= discarded < len(histogram):
         raise ValueError(f"{sum(histogram)} verify steps gave {decoded} tokens, and the output has {output_tokens}")

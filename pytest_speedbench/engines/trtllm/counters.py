@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_speedbench.engines.base import SpeculationCounters
+from pytest_speedbench.engines.counts import count
 from pytest_speedbench.errors import EngineError
 
 _SECTION = "specDecodingStats"
@@ -31,11 +32,12 @@ class IterationCounts:
             return
         self.seen = True
         try:
-            self.verify_steps += int(section["numRequestsWithDraftTokens"])
-            self.accepted_tokens += int(section["numAcceptedTokens"])
-        except KeyError as error:
+            self.verify_steps += count(section["numRequestsWithDraftTokens"], "numRequestsWithDraftTokens")
+            self.accepted_tokens += count(section["numAcceptedTokens"], "numAcceptedTokens")
+        except (KeyError, ValueError) as error:
+            words = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
             raise EngineError(
-                f"TensorRT-LLM's {_SECTION} has no {error}.",
+                f"TensorRT-LLM's {_SECTION} {words}.",
                 "Turn its iteration statistics off: set the engine argument enable_iter_perf_stats to false.",
             ) from error
 

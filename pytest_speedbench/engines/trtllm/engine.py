@@ -19,12 +19,13 @@ from pytest_speedbench.engines.base import (
     SpeculationCounters,
 )
 from pytest_speedbench.engines.checkpoints import Checkpoint, open_checkpoint
+from pytest_speedbench.engines.counts import count
 from pytest_speedbench.engines.requests import check_vocabulary
 from pytest_speedbench.engines.trtllm.arguments import counts_iterations, engine_arguments
 from pytest_speedbench.engines.trtllm.counters import IterationLog
 from pytest_speedbench.engines.trtllm.gpu import accelerator, gpus_needed
 from pytest_speedbench.engines.trtllm.greedy import ALL_SAMPLING, check_sampling, greedy_only
-from pytest_speedbench.engines.trtllm.record import Drafts, Response, Totals, acceptance_record
+from pytest_speedbench.engines.trtllm.record import Drafts, Response, Totals, acceptance_record, contradiction
 from pytest_speedbench.engines.trtllm.resolved import resolved_arguments
 from pytest_speedbench.engines.trtllm.speculation import (
     CONFIGS,
@@ -248,4 +249,10 @@ def _totals(completion: Any) -> Totals | None:
     if metrics is None:
         return None
     speculation = metrics.speculative_decoding
-    return Totals(int(speculation.total_draft_tokens), int(speculation.total_accepted_draft_tokens))
+    try:
+        return Totals(
+            count(speculation.total_draft_tokens, "total_draft_tokens"),
+            count(speculation.total_accepted_draft_tokens, "total_accepted_draft_tokens"),
+        )
+    except ValueError as error:
+        raise contradiction(str(error)) from error

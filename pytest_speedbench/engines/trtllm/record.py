@@ -64,12 +64,11 @@ def acceptance_record(responses: Sequence[Response], totals: Totals | None, draf
     if steps is None:
         return None
     if any(accepted > drafts.draft_length for accepted in steps):
-        raise _contradiction(
-            f"one iteration emitted {max(steps) + 1} tokens at a draft length of {drafts.draft_length}"
-        )
+        raise contradiction(f"one iteration emitted {max(steps) + 1} tokens at a draft length of {drafts.draft_length}")
     if totals is None or totals.proposed_tokens == 0:
         return _from_stream(steps, drafts) if steps else _of_no_step(drafts)
-    return _from_totals(steps, totals, drafts)
+    end_kept_back = any(response.tokens == 0 for response in responses[: len(steps) + 1])
+    return _from_totals(steps, totals, drafts, end_tokens=int(end_kept_back))
 
 
 def accepted_per_step(responses: Sequence[Response]) -> list[int] | None:
@@ -108,12 +107,12 @@ def _from_stream(steps: Sequence[int], drafts: Drafts) -> AcceptanceRecord:
     )
 
 
-def _from_totals(steps: list[int], totals: Totals, drafts: Drafts) -> AcceptanceRecord | None:
+def _from_totals(steps: list[int], totals: Totals, drafts: Drafts, *, end_tokens: int) -> AcceptanceRecord | None:
     length, seen = drafts.draft_length, sum(steps)
     # What was accepted and not emitted was cut off at the end, so it belongs to the last step.
     cut = totals.accepted_tokens - seen
     if not steps or not 0 <= cut <= length - steps[-1] or totals.proposed_tokens < totals.accepted_tokens:
-        raise _contradiction(
+        raise contradiction(
             f"its metrics have {totals.accepted_tokens} of {totals.proposed_tokens} draft tokens accepted, and {seen} "
             f"were emitted in {len(steps)} iterations"
         )
@@ -132,11 +131,11 @@ def _from_totals(steps: list[int], totals: Totals, drafts: Drafts) -> Acceptance
             proposed_tokens=totals.proposed_tokens if drafts.tree_tokens is None else None,
             undrafted_steps=undrafted,
             # Whether tokens behind the end are counted depends on the backend: only some that were prove it.
-            discarded_tokens=cut or None,
+            discarded_tokens=cut + end_tokens if cut else None,
             tree_tokens=drafts.tree_tokens,
         )
     except ValueError as error:
-        raise _contradiction(str(error)) from error
+        raise contradiction(str(error)) from error
 
 
 def _verify_steps(steps: Sequence[int], proposed: int, drafts: Drafts) -> int | None:
@@ -145,7 +144,7 @@ def _verify_steps(steps: Sequence[int], proposed: int, drafts: Drafts) -> int | 
     least = max(sum(1 for accepted in steps if accepted), -(-proposed // length))
     most = min(len(steps), proposed)
     if least > most:
-        raise _contradiction(f"{proposed} draft tokens cannot be in {len(steps)} iterations of at most {length}")
+        raise contradiction(f"{proposed} draft tokens cannot be in {len(steps)} iterations of at most {length}")
     if not drafts.varies and proposed % length == 0:
         return least if least * length == proposed else None
     return least if least == most else None
@@ -155,5 +154,6 @@ def _histogram(steps: Sequence[int], draft_length: int) -> tuple[int, ...]:
     return tuple(steps.count(accepted) for accepted in range(draft_length + 1))
 
 
-def _contradiction(words: str) -> EngineError:
+def contradiction(words: str) -> EngineError:
+    """What to say of figures that cannot be."""
     return EngineError(f"TensorRT-LLM's acceptance figures contradict themselves: {words}.", _REPORT)

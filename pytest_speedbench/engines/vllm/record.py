@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_speedbench.acceptance import AcceptanceRecord
+from pytest_speedbench.engines.counts import count, counts
 from pytest_speedbench.errors import EngineError
 
 _REPORT = "Report it with vLLM's version and the request's settings."
@@ -31,16 +32,18 @@ def acceptance_record(
         EngineError: the counts contradict each other.
     """
     try:
-        histogram = tuple(int(count) for count in metrics["acceptance_histogram"])
-        draft_length, proposed = int(metrics["num_spec_tokens"]), int(metrics["num_draft_tokens"])
-        accepted = metrics.get("per_step_accepted")
+        histogram = counts(metrics["acceptance_histogram"], "acceptance_histogram")
+        draft_length = count(metrics["num_spec_tokens"], "num_spec_tokens")
+        proposed = count(metrics["num_draft_tokens"], "num_draft_tokens")
+        detail = metrics.get("per_step_accepted")
+        accepted = None if detail is None else counts(detail, "per_step_accepted")
         _check_steps(histogram, accepted)
         undrafted = None
         if step_tokens is not None and (accepted is not None or not any(histogram)):
             undrafted = undrafted_steps(accepted or (), step_tokens)
         discarded = None
         if undrafted is not None:
-            decoded = sum((j + 1) * count for j, count in enumerate(histogram)) + undrafted
+            decoded = sum((j + 1) * steps for j, steps in enumerate(histogram)) + undrafted
             discarded = 1 + decoded - output_tokens
         return AcceptanceRecord(draft_length, histogram, proposed, undrafted, discarded)
     except (KeyError, TypeError, ValueError) as error:

@@ -101,6 +101,17 @@ def test_llamacpps_tokens_that_end_within_a_character() -> None:
     assert acceptance_of(of_one_step_or_the_next, EAGLE3, None) is None
 
 
+def test_counts_that_are_not_of_the_answer_or_no_counts_are_refused() -> None:
+    endless = llamacpp((1, 0, 0), (10**12, 3, 3))
+    endless.output_tokens = 11
+    with pytest.raises(EngineError, match="count 1000000000000 tokens of an answer that has 11"):
+        acceptance_of(endless, EAGLE3, None)
+    for wrong in ("4", 4.0, [4], True):
+        with pytest.raises(EngineError, match=r"spec_verify_ct is .*, and no count"):
+            acceptance_of(Reported(list(SIZES), sglang=sglang(spec_verify_ct=wrong)), EAGLE3, None)
+    assert acceptance_of(Reported(list(SIZES), trtllm=[1e-320] * len(SIZES)), EAGLE3, None) is None
+
+
 def test_more_than_the_pair_drafts() -> None:
     with pytest.raises(EngineError, match="contradict themselves"):
         acceptance_of(llamacpp((1, 0, 0), (2, 8, 1), (3, 8, 1)), EAGLE3, None)

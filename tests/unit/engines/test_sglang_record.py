@@ -140,7 +140,9 @@ def test_tokens_from_elsewhere_leave_the_end_unknown(said: dict[str, Any], shape
         ({"spec_num_correct_drafts": 4}, "4 accepted tokens, and the histogram"),
         ({"spec_correct_drafts_histogram": [1, 0, 0, 0, 1], "spec_num_correct_drafts": 4}, "accepted 4 of 3 draft"),
         ({"spec_num_proposed_drafts": 10}, "10 proposed tokens in 2 verify steps of 3"),
-        ({"spec_correct_drafts_histogram": "many"}, "invalid literal"),
+        ({"spec_correct_drafts_histogram": "many"}, "is 'many', and no list of counts"),
+        ({"spec_correct_drafts_histogram": [1.0, True]}, "is 1.0, and no count"),
+        ({"spec_num_correct_drafts": "2"}, "is '2', and no count"),
     ],
 )
 def test_counts_that_contradict_each_other_are_refused(wrong: dict[str, Any], words: str) -> None:

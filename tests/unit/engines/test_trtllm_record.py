@@ -43,6 +43,8 @@ def test_a_request_that_ends_with_its_prefill_has_an_empty_record(totals: Totals
         ((1, 4, 1, 2), Totals(9, 4), AcceptanceRecord(3, (1, 1, 0, 1), 9, 0)),
         # The last step accepted three, and only one of its tokens was emitted.
         ((1, 4, 1), Totals(6, 6), AcceptanceRecord(3, (0, 0, 0, 2), 6, 0, 3)),
+        # The end itself is not emitted, and is cut off with the drafts behind it.
+        ((1, 4, 0), Totals(6, 4), AcceptanceRecord(3, (0, 1, 0, 1), 6, 0, 2)),
         # Two of the four steps had a draft.
         ((1, 1, 3, 1, 1), Totals(6, 2), AcceptanceRecord(3, (1, 0, 1, 0), 6, 2)),
         # Shorter drafts, and yet only one way to count them.

@@ -82,6 +82,12 @@ def test_an_adaptive_drafter_proposes_fewer() -> None:
         {"num_spec_tokens": 5},
         {"acceptance_histogram": None},
         {"per_step_accepted": [7, 0]},
+        {"acceptance_histogram": [1.0, 0, 0, 1]},
+        {"acceptance_histogram": "1001"},
+        {"acceptance_histogram": [True, 0, 0, 1]},
+        {"num_draft_tokens": "6"},
+        {"num_draft_tokens": 6.0},
+        {"per_step_accepted": [3.0, 0.0]},
     ],
 )
 def test_counts_that_contradict_each_other_are_refused(wrong: dict[str, Any]) -> None:

@@ -215,3 +215,19 @@ def test_cancelling_cancels_the_requests() -> None:
     asyncio.run(go())
     assert len(engine.cancelled) == 2
     assert engine.running == 0
+
+
+def test_a_record_that_is_not_of_the_tokens_ends_the_measurement() -> None:
+    class Boasting(ScriptedEngine):
+        async def generate(self, request: Request) -> AsyncGenerator[Emission | Finish, None]:
+            async for event in super().generate(request):
+                if isinstance(event, Finish):
+                    assert event.acceptance is not None
+                    more = tuple(3 * steps for steps in event.acceptance.histogram)
+                    record = replace(event.acceptance, histogram=more, proposed_tokens=None, discarded_tokens=None)
+                    yield replace(event, acceptance=record)
+                else:
+                    yield event
+
+    with pytest.raises(EngineError, match="scripted says of the request math-0/1 that"):
+        run(prompts(3), engine=Boasting(PAIR))
