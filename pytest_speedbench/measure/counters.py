@@ -58,14 +58,18 @@ def counted(before: SpeculationCounters | None, after: SpeculationCounters | Non
 
 
 def check_counted(counted: Counted, conversations: Iterable[Conversation], pair: Pair) -> None:
-    """Refuse counters that counted more than the run's own requests.
+    """Refuse counters that stand in for the requests' records and counted more than the run's own requests.
 
-    They may have counted less: steps without a draft are in none of them.
+    They may have counted less: steps without a draft are in none of them. Where requests have records the counters
+    decide nothing, whoever else moved them.
 
     Raises:
         EngineError: they did.
     """
-    outputs = [len(turn.output_ids) for conversation in conversations for turn in conversation.turns]
+    turns = [turn for conversation in conversations for turn in conversation.turns]
+    if any(turn.acceptance is not None for turn in turns):
+        return
+    outputs = [len(turn.output_ids) for turn in turns]
     arrived = sum(outputs) - len(outputs)
     longest = pair.drafter.draft_length if pair.drafter is not None else 0
     if isinstance(counted, AcceptanceRecord):

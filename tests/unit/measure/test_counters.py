@@ -78,8 +78,8 @@ def test_accepted_tokens_are_counted_one_way(positions: tuple[int, ...] | None, 
 
 def test_counters_that_saw_more_than_the_run_are_refused() -> None:
     rows = [
-        conversation("1", "qa", turn([3, 0], discarded=0), turn([2], discarded=2)),
-        conversation("2", "qa", turn([None])),
+        conversation("1", "qa", turn([3, 0], record=False), turn([2], discarded=2, record=False)),
+        conversation("2", "qa", turn([None], record=False)),
     ]
     ours = AcceptanceRecord(3, (1, 0, 1, 1), 9, None, None, AcceptanceSource.COUNTERS)
     check_counted(ours, rows, PAIR)
@@ -88,3 +88,8 @@ def test_counters_that_saw_more_than_the_run_are_refused() -> None:
     for theirs in (others, AcceptanceTotals(12, 8, 36)):
         with pytest.raises(EngineError, match="of this run alone: 12 verify steps made 20 tokens, and 7 arrived in 3"):
             check_counted(theirs, rows, PAIR)
+
+
+def test_others_may_move_the_counters_where_requests_have_records() -> None:
+    others = AcceptanceRecord(3, (90, 0, 0, 0), None, None, None, AcceptanceSource.COUNTERS)
+    check_counted(others, [conversation("0", "qa", turn([1, 2]))], PAIR)
