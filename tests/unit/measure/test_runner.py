@@ -21,6 +21,7 @@ from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request
 from pytest_speedbench.engines.checkpoints import BUNDLED_FOLDER
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from pytest_speedbench.measure import tokenized
+from pytest_speedbench.measure.driver import Progress
 from pytest_speedbench.measure.order import stratified_order
 from pytest_speedbench.measure.prompts import TemplateEncoder
 from pytest_speedbench.measure.run import Conversation
@@ -153,10 +154,15 @@ def test_a_time_out_of_a_test_leaves_nothing_running_beside_the_next_one(
 
     slow = replace(PAIR, engine_args={"slow_s": 0.05})
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+
+    def time_out(progress: Progress) -> None:
+        """Only once requests are under way, and the main thread waits for them."""
+        if progress.done == 1:
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+
     try:
         with pytest.raises(TimedOutError):
-            runner.measure(slow, SPLIT, SAMPLING, Load(4))
+            runner.measure(slow, SPLIT, SAMPLING, Load(4), time_out)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
