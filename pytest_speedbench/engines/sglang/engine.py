@@ -25,6 +25,7 @@ from pytest_speedbench.engines.sglang.answers import (
     sampling_params,
 )
 from pytest_speedbench.engines.sglang.arguments import engine_arguments
+from pytest_speedbench.engines.sglang.checks import check_drafter
 from pytest_speedbench.engines.sglang.record import DraftShape, draft_shape
 from pytest_speedbench.engines.sglang.repeats import Repeats
 from pytest_speedbench.engines.sglang.resolved import concurrency, devices_used, resolved_arguments
@@ -58,6 +59,7 @@ class SglangEngine:
             EngineError: an argument that SGLang does not know, or nothing that it could run on.
         """
         arguments = engine_arguments(self._pair)
+        check_drafter(self._pair)  # a hub id was perhaps fetched only now
         _check_names(arguments)
         _check_device(arguments)
         self._llm = sglang.Engine(**arguments)

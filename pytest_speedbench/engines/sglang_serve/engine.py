@@ -27,6 +27,7 @@ from pytest_speedbench.engines.sglang.answers import (
     sampling_params,
 )
 from pytest_speedbench.engines.sglang.arguments import engine_arguments
+from pytest_speedbench.engines.sglang.checks import check_drafter
 from pytest_speedbench.engines.sglang.lossy import SETTINGS
 from pytest_speedbench.engines.sglang.record import DraftShape
 from pytest_speedbench.engines.sglang.repeats import Repeats
@@ -67,6 +68,7 @@ class SglangServeEngine(BehindHttp):
                 url = root_url(self._pair.endpoint, KEY_VARIABLE)
                 return await self._connect(url, endpoint_key(), self._pair.model, {})
             arguments = engine_arguments(self._pair)
+            check_drafter(self._pair)  # a hub id was perhaps fetched only now
             self._server = start_server(self._pair.python, arguments)
             return await self._connect(self._server.url, None, self._server.model or self._pair.model, arguments)
         except BaseException:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_speedbench.config import Drafter, DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import BUNDLED_PREFIX, Checkpoint, open_checkpoint
+from pytest_speedbench.engines.fit import check_kind
 from pytest_speedbench.engines.installed import dotted
 from pytest_speedbench.engines.trtllm.versions import CHOOSES_LAYERS_SINCE, Version
 from pytest_speedbench.errors import EngineError
@@ -169,6 +170,8 @@ def decoding_fields(pair: Pair, version: Version) -> dict[str, Any]:
         fields["num_eagle_layers"] = length
     if pair.drafter.model is not None:
         head = open_checkpoint(pair.drafter.model, download=True)
+        # A hub id was perhaps fetched only now.
+        check_kind(head, method)
         fields[DRAFT_MODEL_FIELD] = str(head.folder)
         if method is DrafterMethod.EAGLE3:
             fields.update(_layers(head, fields, version))

@@ -6,7 +6,8 @@ from typing import Any
 
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint
-from pytest_speedbench.engines.vllm.kinds import parallel_drafting
+from pytest_speedbench.engines.fit import check_kind
+from pytest_speedbench.engines.vllm.kinds import ALSO, parallel_drafting
 from pytest_speedbench.engines.vllm.versions import PER_REQUEST_METRICS_SINCE, VLLM
 from pytest_speedbench.errors import EngineError
 
@@ -73,5 +74,7 @@ def _speculative_config(pair: Pair) -> dict[str, Any]:
     config.update(method=method.value, num_speculative_tokens=pair.drafter.draft_length)
     if pair.drafter.model is not None:
         checkpoint = open_checkpoint(pair.drafter.model, download=True)
+        # A hub id was perhaps fetched only now.
+        check_kind(checkpoint, method, ALSO)
         config = {**parallel_drafting(checkpoint, extra), **config, "model": str(checkpoint.folder)}
     return config

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +19,10 @@ from pytest_speedbench.engines.drafter_kinds import DrafterKind, kind_of
 from pytest_speedbench.engines.fit import check_kind, check_models, check_target
 from pytest_speedbench.engines.sglang.checks import check_drafter as check_for_sglang
 from pytest_speedbench.engines.transformers.checks import check_drafter
+from pytest_speedbench.engines.trtllm.speculation import decoding_fields
+from pytest_speedbench.engines.vllm.arguments import engine_arguments as vllm_arguments
 from pytest_speedbench.engines.vllm.checks import check_drafter as check_for_vllm
+from pytest_speedbench.engines.vllm.kinds import check_resolved, parallel_drafting
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from tests.unit.engines.tiny_models import write_head, write_speculators_head
 
@@ -105,6 +111,10 @@ def test_a_published_dflash_drafter_is_refused_as_what_transformers_does_not_com
         check_drafter(written(tmp_path / "drafter", published), DrafterMethod.DFLASH, 3)
 
 
+def trtllm_fields(pair: Pair) -> object:
+    return decoding_fields(pair, (1, 2))
+
+
 def speculating(drafter: Path, method: str = "eagle3", **engine_args: Any) -> Pair:
     return Pair("p", "vllm", "bundled:target", Drafter(DrafterMethod(method), str(drafter), 3), engine_args)
 
@@ -121,6 +131,51 @@ def test_vllm_runs_two_kinds_more_and_may_not_be_told_otherwise(tmp_path: Path) 
         check_models(speculating(head))
     with pytest.raises(EngineError, match=r"is a P-EAGLE head, and speculative_config\.parallel_drafting is false"):
         check_for_vllm(speculating(head, speculative_config={"parallel_drafting": False}))
+
+
+@pytest.mark.parametrize(("engine", "arguments"), [("vllm", vllm_arguments), ("trtllm", trtllm_fields)])
+def test_a_folder_that_came_with_the_start_is_looked_at_too(
+    tmp_path: Path, engine: str, arguments: Callable[[Pair], object]
+) -> None:
+    drafter = written(tmp_path / "drafter", {"speculators_model_type": "dflash", "draft_vocab_size": 4096})
+    pair = Pair("p", engine, "bundled:target", Drafter(DrafterMethod.EAGLE3, str(drafter.folder), 3))
+    with pytest.raises(EngineError, match="is a DFlash drafter"):
+        arguments(pair)
+
+
+def test_vllm_is_told_to_draft_in_parallel(tmp_path: Path) -> None:
+    told = parallel_drafting(open_checkpoint(str(p_eagle(tmp_path / "head")), download=True), {})
+    assert told == {"parallel_drafting": True}
+    assert parallel_drafting(open_checkpoint("bundled:eagle3", download=True), {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("drafter", "resolved", "words"),
+    [
+        ("draft_model:bundled:draft", {"method": "eagle3"}, "vLLM drafts with the method eagle3, and the pair has the"),
+        (
+            "eagle3:bundled:eagle3",
+            {"method": "eagle3", "parallel_drafting": True},
+            "vLLM drafts all its tokens",
+        ),
+        (
+            "eagle3:P-EAGLE",
+            {"method": "eagle3", "parallel_drafting": False},
+            "token by token, and the .* P-EAGLE",
+        ),
+        ("eagle3:bundled:eagle3", {"method": "eagle3", "parallel_drafting": False}, None),
+        ("eagle3:P-EAGLE", {"method": "eagle3", "parallel_drafting": True}, None),
+        ("mtp", {"method": "mtp"}, None),
+        ("eagle3:bundled:eagle3", {}, None),
+    ],
+)
+def test_what_vllm_resolved_is_compared_with_the_pair(
+    tmp_path: Path, drafter: str, resolved: dict[str, object], words: str | None
+) -> None:
+    named = Drafter.parse(drafter.replace("P-EAGLE", str(p_eagle(tmp_path / "head"))))
+    folder = None if named.model is None else open_checkpoint(named.model, download=True)
+    with nullcontext() if words is None else pytest.raises(EngineError, match=words):
+        check_resolved(named, folder, SimpleNamespace(**resolved))
 
 
 def test_what_vllm_assumes_of_a_head_is_said(tmp_path: Path) -> None:
