@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import accumulate
 
 from pytest_speedbench.engines.base import Emission
 
@@ -29,6 +30,11 @@ class OpenSteps:
         """Note a step; nothing happens for requests that are not open, and for steps without tokens."""
         if tokens and request_id in self._open:
             self._open[request_id].append((at_s, tokens))
+
+
+def accounts_for(token_ids: tuple[int, ...], steps: Steps) -> bool:
+    """Whether the next logged steps are exactly these tokens, so that :func:`by_step` cuts them into single steps."""
+    return len(token_ids) in accumulate((tokens for _, tokens in steps), initial=0)
 
 
 def by_step(token_ids: tuple[int, ...], steps: Steps) -> list[Emission]:

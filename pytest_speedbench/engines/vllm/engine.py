@@ -29,7 +29,7 @@ from pytest_speedbench.engines.base import (
 )
 from pytest_speedbench.engines.checkpoints import open_checkpoint
 from pytest_speedbench.engines.devices import cpu_name
-from pytest_speedbench.engines.steps import by_step
+from pytest_speedbench.engines.steps import accounts_for, by_step
 from pytest_speedbench.engines.vllm.arguments import engine_arguments
 from pytest_speedbench.engines.vllm.counters import speculation_counters
 from pytest_speedbench.engines.vllm.kinds import check_resolved
@@ -80,11 +80,14 @@ class VllmEngine:
         request_id = f"{request.request_id}#{next(self._numbers)}"
         steps = self._steps.open(request_id)
         emitted: list[int] = []
+        single_steps = True
         final: Any = None
         try:
             prompt: Any = {"prompt_token_ids": list(request.prompt_ids)}
             async for output in llm.generate(prompt, _sampling_params(request.sampling), request_id):
-                for emission in by_step(tuple(output.outputs[0].token_ids), steps):
+                token_ids = tuple(output.outputs[0].token_ids)
+                single_steps = single_steps and accounts_for(token_ids, steps)
+                for emission in by_step(token_ids, steps):
                     emitted.append(len(emission.token_ids))
                     yield emission
                 final = output
@@ -93,7 +96,7 @@ class VllmEngine:
             raise EngineError("its engine core ended while it was needed", "") from error
         finally:
             self._steps.close(request_id)
-        yield self._finish(request, final, emitted)
+        yield self._finish(request, final, emitted, single_steps=single_steps)
 
     async def counters(self) -> SpeculationCounters | None:
         """Speculation since the start, all data-parallel ranks summed; ``None`` with statistics turned off."""
@@ -142,7 +145,7 @@ class VllmEngine:
             raise EngineError("The vllm engine was asked before it was started.", "Start it first.")
         return self._llm
 
-    def _finish(self, request: Request, final: Any, emitted: list[int]) -> Finish:
+    def _finish(self, request: Request, final: Any, emitted: list[int], *, single_steps: bool) -> Finish:
         completion = final.outputs[0]
         if completion.finish_reason not in ("stop", "length"):
             raise EngineError(
@@ -152,7 +155,7 @@ class VllmEngine:
         metrics = getattr(completion, "spec_decode_metrics", None)
         acceptance: AcceptanceRecord | None = None
         if metrics is not None:
-            acceptance = acceptance_record(metrics.to_dict(), emitted, sum(emitted))
+            acceptance = acceptance_record(metrics.to_dict(), emitted, sum(emitted), single_steps=single_steps)
         return Finish(
             reason=cast("FinishReason", completion.finish_reason),
             acceptance=acceptance,

@@ -14,7 +14,7 @@ _REPORT = "Report it with vLLM's version and the request's settings."
 
 
 def acceptance_record(
-    metrics: Mapping[str, Any], step_tokens: Sequence[int] | None, output_tokens: int
+    metrics: Mapping[str, Any], step_tokens: Sequence[int] | None, output_tokens: int, *, single_steps: bool = False
 ) -> AcceptanceRecord:
     """The record of one finished request.
 
@@ -27,6 +27,8 @@ def acceptance_record(
         step_tokens: tokens of every emission, the prefill's first; ``None`` if unknown. Emissions that hold several
             steps are noticed, if the metrics are detailed; undrafted steps and discarded tokens then stay unknown.
         output_tokens: n, the tokens emitted in all.
+        single_steps: whether every emission is known to be one step, so that what does not match the metrics in detail
+            is a contradiction.
 
     Raises:
         EngineError: the counts contradict each other.
@@ -41,6 +43,7 @@ def acceptance_record(
         undrafted = None
         if step_tokens is not None and (accepted is not None or not any(histogram)):
             undrafted = undrafted_steps(accepted or (), step_tokens)
+            _check_emitted(undrafted, accepted or (), step_tokens if single_steps else None)
         discarded = None
         if undrafted is not None:
             decoded = sum((j + 1) * steps for j, steps in enumerate(histogram)) + undrafted
@@ -71,6 +74,11 @@ def undrafted_steps(per_step_accepted: Sequence[int], step_tokens: Sequence[int]
         else:
             return None
     return undrafted if matched == len(wanted) else None
+
+
+def _check_emitted(undrafted: int | None, accepted: Sequence[int], single_steps: Sequence[int] | None) -> None:
+    if undrafted is None and single_steps is not None:
+        raise ValueError(f"its steps accepted {list(accepted)}, and they emitted {list(single_steps)} tokens")
 
 
 def _check_steps(histogram: Sequence[int], per_step_accepted: Sequence[int] | None) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pytest_speedbench.engines.steps import accounts_for
 from pytest_speedbench.engines.vllm.record import acceptance_record, undrafted_steps
 from pytest_speedbench.errors import EngineError
 
@@ -97,3 +99,18 @@ def test_counts_that_contradict_each_other_are_refused(wrong: dict[str, Any]) ->
 
 def test_a_first_emission_of_several_tokens_is_no_prefill() -> None:
     assert undrafted_steps([1], [2, 1]) is None
+
+
+def test_steps_that_are_known_one_by_one_must_match_the_metrics() -> None:
+    assert acceptance_record(metrics([3, 0]), [1, 1, 4, 1], 7, single_steps=True).undrafted_steps == 1
+    assert acceptance_record(metrics([3, 0]), [1, 5], 6).undrafted_steps is None
+    with pytest.raises(EngineError, match=r"its steps accepted \[3, 0\], and they emitted \[1, 5\] tokens"):
+        acceptance_record(metrics([3, 0]), [1, 5], 6, single_steps=True)
+    assert acceptance_record(metrics([3, 0], detailed=False), [1, 5], 6, single_steps=True).undrafted_steps is None
+
+
+def test_a_log_of_steps_accounts_for_its_own_tokens_only() -> None:
+    steps = deque([(0.0, 1), (0.1, 4), (0.2, 2)])
+    assert [accounts_for((7,) * tokens, steps) for tokens in range(9)] == [
+        True, True, False, False, False, True, False, True, False
+    ]  # fmt: skip
