@@ -13,6 +13,7 @@ from pytest_speedbench.report.entries import Entry, MeasurementEntry, to_plain
 from pytest_speedbench.report.junit import figures
 
 _KEPT = pytest.StashKey["list[Entry]"]()
+_ASKED = pytest.StashKey[bool]()
 _VERDICT = pytest.StashKey["VerdictError | None"]()
 
 
@@ -49,6 +50,16 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         report.longrepr = in_words(item, str(call.excinfo.value))
     if call.when == "teardown" and (_KEPT in item.stash or FIXTURE in getattr(item, "fixturenames", ())):
         setattr(report, REPORT_ATTRIBUTE, [to_plain(entry) for entry in item.stash.get(_KEPT, [])])
+
+
+def asked_otherwise(config: pytest.Config) -> None:
+    """Note that an engine is asked in a way of the test's own, which makes no measurement to be shown."""
+    config.stash[_ASKED] = True
+
+
+def was_asked_otherwise(config: pytest.Config) -> bool:
+    """Whether :func:`asked_otherwise` was noted."""
+    return config.stash.get(_ASKED, False)
 
 
 def shown(path: Path, root: Path) -> str:

@@ -7,6 +7,7 @@ a killed one left. Nothing here knows what is in the files.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -62,6 +63,23 @@ def probe(folder: Path) -> None:
     handle, name = tempfile.mkstemp(prefix=".speedbench-", suffix=".probe", dir=nearest)
     os.close(handle)
     Path(name).unlink()
+
+
+def probe_file(path: Path) -> None:
+    """Make sure that a file can be written where its folder exists, and leave it as it is.
+
+    Raises:
+        OSError: it cannot, or its folder does not exist.
+    """
+    if path.is_file():
+        with path.open("ab"):
+            return
+    if not path.exists():
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "its folder does not exist", str(path))
+        probe(path.parent)
+    elif path.is_dir() or not os.access(path, os.W_OK):  # else a device, such as the terminal
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def beside(path: Path) -> Path:

@@ -29,6 +29,11 @@ _SESSION = pytest.StashKey["SpeedbenchSession"]()
 _SUMMARY = pytest.StashKey["_Summary"]()
 _GIVEN = pytest.StashKey[bool]()
 
+EXIT_NOTHING_MEASURED = 10
+"""The exit status where options on the command line asked for a measurement and no test made one; pytest has 0 to 6."""
+_MEASURED = ("measurement", "gate", "lossless", "speed")
+_SHOWING = ("collectonly", "setuponly", "setupplan", "showfixtures", "show_fixtures_per_test", "cacheshow")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--speedbench-*``."""
@@ -145,6 +150,7 @@ class _Summary:
         self._not_passed: dict[str, str] = {}
         self._lost = ""
         self._update: Update | None = None
+        self._unmeasured = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep a report's entries, and whether a test failed in any of its phases and subtests."""
@@ -167,7 +173,7 @@ class _Summary:
 
     def finish(self, session: pytest.Session) -> None:
         """Write the staged files, all or none. Those of skipped and xfailed tests are none of them."""
-        staged = [plain for entries in self._entries.values() for plain in entries if plain["type"] == "staged"]
+        staged = [plain for plain in self._all_entries() if plain["type"] == "staged"]
         if staged:
             from pytest_speedbench.updates import finish_session
 
@@ -175,10 +181,38 @@ class _Summary:
             failed = [test for test in ours if self._not_passed.get(test) == "failed"]
             passed = [plain for plain in staged if plain["test"] not in self._not_passed]
             self._update = finish_session(session, staged, passed, failed, self._lost)
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            self._unmeasured = self._nothing_measured()
+            if self._unmeasured:
+                session.exitstatus = EXIT_NOTHING_MEASURED
+
+    def _nothing_measured(self) -> str:
+        """In words that options on the command line measured nothing; empty if they did, or none was given."""
+        options = [str(arg) for arg in self._config.invocation_params.args if str(arg).startswith("--speedbench-")]
+        shows = any(getattr(self._config.option, name, False) for name in _SHOWING)
+        if not options or shows or any(plain["type"] in _MEASURED for plain in self._all_entries()):
+            return ""
+        from pytest_speedbench.kept import was_asked_otherwise
+
+        if was_asked_otherwise(self._config):
+            return ""
+        tests = len({test for test, _ in self._entries})
+        which = (
+            f"of {tests} tests that use the speedbench fixture none measured" if tests else "no test that uses it ran"
+        )
+        return (
+            f"speedbench: nothing was measured, though {options[0]} was given: {which}. "
+            "Write a test that measures with the speedbench fixture, or look at the paths, -k, -m and skips."
+        )
+
+    def _all_entries(self) -> list[dict[str, Any]]:
+        return [plain for entries in self._entries.values() for plain in entries]
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Say what was measured."""
-        entries = [plain for test in self._entries.values() for plain in test]
+        entries = self._all_entries()
+        if self._unmeasured:
+            terminalreporter.write_line(self._unmeasured, red=True)
         if entries:
             from pytest_speedbench.summary import write_summary
 

@@ -78,6 +78,7 @@ class StoredBaselines:
         folder = self._folder(settings)
         date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         new = Baseline.from_run(run, date=date)
+        new.check_can_be_gated()
         path = baseline_path(folder, new.pair, new.split)
         seen, old = self._staging.unchanged(path, self._shown(path)), self._replaced(folder, new, run)
         prompts = [prompt.id for prompt in new.prompts]

@@ -153,8 +153,8 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Make a baseline of a run. ``date`` is when it was measured, in ISO 8601.
 
         Raises:
-            BaselineError: the run has no drafter or no prompts, was stopped early, lacks acceptance records, has no
-                acceptance length to compare later runs with, or contradicts itself.
+            BaselineError: the run has no drafter or no prompts, was stopped early, lacks acceptance records, or
+                contradicts itself.
         """
         if run.pair.drafter is None:
             raise BaselineError(
@@ -171,14 +171,12 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         key = AcceptanceKey.of(run)
         if key.source is None:
             raise BaselineError(f"The run of {run.pair.name!r} has no prompts.", "Measure at least one prompt.")
-        summary = BaselineSummary.of(prompts, key.source)
-        _check_can_be_gated(run, summary)
         return cls(
             format=FORMAT,
             schema_version=SCHEMA_VERSION,
             pair=run.pair.name,
             split=run.split.name,
-            summary=summary,
+            summary=BaselineSummary.of(prompts, key.source),
             throughput=RecordedThroughput.of(run),
             acceptance_key=key,
             hardware_key=HardwareKey.of(run),
@@ -226,6 +224,26 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return (prompt.record(self.source),)
         return self.calibration.records(prompt, self.source)
 
+    def check_can_be_gated(self) -> None:
+        """Make sure that later runs can be compared with it, category by category.
+
+        Raises:
+            BaselineError: there is no acceptance length to compare with.
+        """
+        if self.summary.overall.al_macro is None:
+            raise BaselineError(
+                f"The run of {self.pair!r} has no acceptance length: not one draft was verified, so that no later run "
+                "could be compared with it.",
+                "See why its outputs end at once, or why its drafter proposes nothing.",
+            )
+        empty = [name for name, row in self.summary.categories.items() if row.tokens_per_decode_step is None]
+        if empty:
+            raise BaselineError(
+                f"The run of {self.pair!r} has no acceptance length in {', '.join(empty)}: all outputs there end at "
+                "once, so that no later run could be compared with it.",
+                "See why they do, or leave these categories out.",
+            )
+
     def check(self) -> None:
         """Make sure that the parts agree.
 
@@ -240,22 +258,6 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("the summary does not follow from the prompts; was it edited by hand?")
         if self.calibration is not None:
             self.calibration.check(self.prompts, self.source)
-
-
-def _check_can_be_gated(run: Run, summary: BaselineSummary) -> None:
-    if summary.overall.al_macro is None:
-        raise BaselineError(
-            f"The run of {run.pair.name!r} has no acceptance length: not one draft was verified, so that no later run "
-            "could be compared with it.",
-            "See why its outputs end at once, or why its drafter proposes nothing.",
-        )
-    empty = [name for name, row in summary.categories.items() if row.tokens_per_decode_step is None]
-    if empty:
-        raise BaselineError(
-            f"The run of {run.pair.name!r} has no acceptance length in {', '.join(empty)}: all outputs there end at "
-            "once, so that no later run could be compared with it.",
-            "See why they do, or leave these categories out.",
-        )
 
 
 def _summary_row(figures: AcceptanceFigures, output_tokens: int) -> SummaryRow:

@@ -10,8 +10,8 @@ A subcommand is a module of this package with two functions::
 
 Its module imports nothing heavy at the top, so that ``speedbench --help`` answers at once.
 
-Exit codes: 0 done, 1 a finding (for commands that judge), 2 a command line that cannot be parsed, 4 anything else that
-the user can mend, 130 interrupted, 141 nobody reads the output any more.
+Exit codes: 0 done, 1 a finding (for commands that judge), 4 a mistake that the user can mend, in the command line or
+elsewhere (pytest's code for one), 130 interrupted, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from pytest_speedbench.errors import SpeedbenchError
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code.
 
     Raises:
-        SystemExit: with 0 after ``--help`` and 2 for a command line that cannot be parsed, as argparse does.
+        SystemExit: with 0 after ``--help`` and ``--version``, and 4 for a command line that cannot be parsed.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -56,10 +57,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser, and through it those of the subcommands, whose mistakes end as all others of the user's do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\n")
+
+
+class _Version(argparse.Action):
+    """Says the package's version, which takes a while to find, only when asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        print(f"speedbench (pytest-speedbench) {metadata.version('pytest-speedbench')}")  # noqa: T201
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="speedbench", description="Measure speculative decoding: acceptance and speed of a target+drafter pair."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name in _COMMANDS:
         import_module(f"{__name__}.{name}").register(subparsers)

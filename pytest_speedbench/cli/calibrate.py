@@ -75,14 +75,18 @@ def run(arguments: argparse.Namespace) -> int:
     tell_dropped(settings)
     split = asked(settings)
 
-    from pytest_speedbench.baselines import baselines_on, write_baseline
+    from pytest_speedbench.baselines import baseline_path, baselines_on, write_baseline
     from pytest_speedbench.gate.served import check_target
     from pytest_speedbench.measure.runner import Runner
-    from pytest_speedbench.report.calibration import calibration_lines, replaced_line
+    from pytest_speedbench.report.calibration import calibration_lines
     from pytest_speedbench.report.progress import progress_log
+    from pytest_speedbench.staging import Staging
     from pytest_speedbench.sweeps.draft_length import warm_up_part
 
     old = replaced(settings, split)
+    staging = Staging()
+    place = baseline_path(settings.baseline_dir, settings.pair.name, split.name)
+    staging.watch(place)
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     with Runner(settings.cache_dir) as runner:
 
@@ -105,12 +109,20 @@ def run(arguments: argparse.Namespace) -> int:
             return measure(split, f"run {number} of {arguments.runs}")
 
         new = calibrated(run_number, arguments.runs, date)
+    staging.unchanged(place, str(place))
     path = write_baseline(settings.baseline_dir, new)
     lines = calibration_lines(new, width=terminal_width(), colour=sys.stdout.isatty())
-    lines += ["", f"baseline written: {path}", *([replaced_line(old, new)] if old is not None else [])]
+    lines += ["", f"baseline written: {path}", *_replaced_lines(old, new)]
     for line in lines:
         say(line)
     return 0
+
+
+def _replaced_lines(old: Baseline | None, new: Baseline) -> list[str]:
+    from pytest_speedbench.report.calibration import replaced_line
+    from pytest_speedbench.report.replaced import baseline_changes
+
+    return [] if old is None else [replaced_line(old, new), *(f"  {line}" for line in baseline_changes(old, new))]
 
 
 def calibrated(measure: Callable[[int], Run], runs: int, date: str) -> Baseline:
@@ -122,7 +134,7 @@ def calibrated(measure: Callable[[int], Run], runs: int, date: str) -> Baseline:
     from pytest_speedbench.baselines import Baseline
 
     first = measure(1)
-    Baseline.from_run(first, date=date)
+    Baseline.from_run(first, date=date).check_can_be_gated()
     return Baseline.from_runs([first, *(measure(number) for number in range(2, runs + 1))], date=date)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_speedbench.errors import ConfigError
 from pytest_speedbench.options import OPTIONS, Option
+from pytest_speedbench.places import probe, probe_file
 from pytest_speedbench.printable import printable, printable_in_colour
 
 if TYPE_CHECKING:
@@ -136,8 +137,23 @@ def check_writable(file: Path | None) -> None:
         return
     if not file.parent.is_dir():
         raise ConfigError(f"The folder of {file} does not exist.", "Make it first, or name another file.")
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise ConfigError(f"{file} cannot be written.", "Name another file.")
+    try:
+        probe_file(file)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written ({error.strerror}).", "Name another file.") from None
+
+
+def check_folder(folder: Path | None) -> None:
+    """Refuse a folder, made or not, in which nothing could be written after all the measuring; ``None`` is no folder.
+
+    Raises:
+        ConfigError: nothing can.
+    """
+    try:
+        if folder is not None:
+            probe(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}).", "Name another folder.") from None
 
 
 def to_stderr(text: str) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.cli.common import add_measurement_options, say, to_stderr
+from pytest_speedbench.cli.common import add_measurement_options, check_folder, say, to_stderr
 from pytest_speedbench.cli.gating import is_file, settings_of_pair
 from pytest_speedbench.errors import ConfigError, OutputsError
 from pytest_speedbench.options import OPTIONS
@@ -74,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of_pair(argparse.Namespace(**{**vars(arguments), "speedbench_split": split}), name)
     path = outputs_path(settings.baseline_dir, name, split)
     outputs = read_outputs(path)
+    check_folder(path.parent)
     started_s = time.perf_counter()
     _record(path, outputs, settings.pair, arguments)
     states = open_states(states_beside(path), record_command="")

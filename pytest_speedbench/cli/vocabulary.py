@@ -12,6 +12,7 @@ from pytest_speedbench.cli.common import (
     add_json_option,
     add_measurement_options,
     asked,
+    check_folder,
     check_writable,
     say,
     settings_of,
@@ -70,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments, may_replay=True)
     check_writable(arguments.json)
     check_writable(arguments.save_counts)
+    check_folder(arguments.heads)
     tell_dropped(settings)
     split = asked(settings)
 

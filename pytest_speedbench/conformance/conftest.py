@@ -11,7 +11,9 @@ import pytest
 from pytest_speedbench.conformance.page import markdown_page, plain_page
 from pytest_speedbench.conformance.suite import Suite
 from pytest_speedbench.errors import ConfigError
+from pytest_speedbench.kept import asked_otherwise
 from pytest_speedbench.options import OPTIONS
+from pytest_speedbench.places import probe_file
 from pytest_speedbench.settings import DEFAULT_PAIR, bundled_pairs
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def suite(speedbench: Speedbench, request: pytest.FixtureRequest) -> Suite:
                 "--speedbench-model and --speedbench-drafter, or --speedbench-pair.",
                 returncode=pytest.ExitCode.USAGE_ERROR,
             )
+        _check_report(config.getoption(_REPORT, default=None))
+        asked_otherwise(config)
         suites.append(Suite(speedbench.pair, speedbench.settings.timeouts))
     return suites[0]
 
@@ -61,6 +65,22 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
             path = config.getoption(_REPORT, default=None)
             if path:
                 Path(path).write_text(markdown_page(suite.facts(), suite.findings), encoding="utf-8")
+
+
+def _check_report(file: str | None) -> None:
+    """Refuse a page that could not be written after all the asking.
+
+    Raises:
+        ConfigError: it could not.
+    """
+    try:
+        if file is not None:
+            probe_file(Path(file))
+    except OSError as error:
+        raise ConfigError(
+            f"The page {file} cannot be written ({error.strerror}).",
+            "Name another file with --speedbench-conformance-report.",
+        ) from None
 
 
 def _named(config: pytest.Config) -> bool:

@@ -34,7 +34,7 @@ def baseline_changes(old: Baseline | None, new: Baseline) -> list[str]:
         figures.append(f"worst category {worst}")
     changed = [
         f"{d.field} {d.baseline} -> {d.measured}"
-        for d in acceptance_differences(old.acceptance_key, new.acceptance_key)
+        for d in acceptance_differences(old.comparable_key, new.comparable_key)
     ]
     told = (
         ("prompts", len(old.prompts), len(new.prompts)),

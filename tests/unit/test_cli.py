@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from pytest_speedbench import cli
-from pytest_speedbench.cli import main
+from pytest_speedbench.cli import EXIT_USAGE, main
 from pytest_speedbench.cli.common import add_measurement_options, asked, check_writable, settings_of
 from pytest_speedbench.cli.draft_length import counts
 from pytest_speedbench.config import Drafter
@@ -54,7 +55,7 @@ def test_help_is_light_and_names_the_commands() -> None:
 def test_it_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "pytest_speedbench.cli", "draft-length", "--lengths", "none"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert "--lengths: 'none' is no list of numbers such as 1-8 or 1,2,4" in done.stderr
 
 
@@ -209,3 +210,32 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         process.stdout.close()
         errors = process.stderr.read()
     assert (process.returncode, errors) == (141, "")
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["--version"])
+    assert raised.value.code == 0
+    assert capsys.readouterr().out == f"speedbench (pytest-speedbench) {metadata.version('pytest-speedbench')}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["power"], ["power", "x", "--no-such-option"]])
+def test_a_command_line_that_cannot_be_parsed_ends_as_other_mistakes_do(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    assert raised.value.code == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("/proc/figures.json", "/proc/figures.json cannot be written ("),
+        (".", ". cannot be written (Is a directory)"),
+        ("none/figures.json", "The folder of none/figures.json does not exist."),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_found_before_anything_is_computed(
+    capsys: pytest.CaptureFixture[str], place: str, said: str
+) -> None:
+    assert main(["power", "no/baseline", "--json", place]) == EXIT_USAGE
+    assert said in capsys.readouterr().err

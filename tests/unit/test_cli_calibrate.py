@@ -129,7 +129,7 @@ def test_a_damaged_baseline_is_replaced_only_by_the_whole_split(capsys: pytest.C
 def test_too_few_runs(runs: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["calibrate", runs])
-    assert caught.value.code == 2
+    assert caught.value.code == 4
     assert "calibrate: error: " in capsys.readouterr().err
 
 

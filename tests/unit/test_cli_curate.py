@@ -89,7 +89,7 @@ def test_command_lines_that_cannot_be_parsed(
 ) -> None:
     with pytest.raises(SystemExit) as raised:
         main(["curate", "mine.jsonl", *options])
-    assert raised.value.code == 2
+    assert raised.value.code == 4
     assert message in capsys.readouterr().err
 
 

@@ -122,5 +122,5 @@ def test_a_baseline_without_steps(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_no_drop(share: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["power", "small/split", f"--drop={share}"])
-    assert caught.value.code == 2
+    assert caught.value.code == 4
     assert "is no share such as 5% or 0.05" in capsys.readouterr().err
