@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pytest_speedbench.engines.identity import model_sha256
 from pytest_speedbench.errors import EngineError
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/([\w-][\w.-]*)")
+_STRETCHING = ('"factor"', "longrope", "long_factor")
+"""In a config, wherever its rotary settings stand, these say that sequences may be longer than its positions."""
 _HELD_TO_CONFIG = ("vllm", "sglang")
 """Servers that take no longer sequences than a model's config allows."""
 
@@ -70,6 +73,5 @@ def _is_another(origin: Path, ours: Path) -> bool:
 
 def _longest(checkpoint: Checkpoint) -> int | None:
     """The longest sequence by a config; ``None`` where positions are stretched, or it does not say."""
-    scaling = checkpoint.config.get("rope_scaling") or checkpoint.config.get("rope_parameters") or {}
-    kind = scaling.get("rope_type", scaling.get("type", "default")) if isinstance(scaling, dict) else "unknown"
-    return checkpoint.size("max_position_embeddings") if kind in ("default", None) else None
+    stretched = any(word in json.dumps(dict(checkpoint.config), default=str) for word in _STRETCHING)
+    return None if stretched else checkpoint.size("max_position_embeddings")

@@ -29,8 +29,7 @@ def failure_message(result: GateResult, where: Sequence[str] = ()) -> str:
     if result.rows_failed:
         blocks += _row_blocks(result, where)
     else:
-        told = [note for note in result.doubts if not result.not_loaded and note != result.outputs_sentence]
-        blocks.append("\n".join(_wrapped(note) for note in (*told, *result.notes)))
+        blocks.append("\n".join(_wrapped(note) for note in (*result.asides, *result.notes)))
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -139,7 +138,7 @@ def _closing(result: GateResult, regressed: Sequence[GateRow], missing: Sequence
     untested = [row.name for row in _rows(result, Verdict.UNDECIDED) if row.detectable_drop is None]
     if untested:
         yield f"Too few prompts to judge: {', '.join(map(_clipped, untested))}."
-    yield from result.notes
+    yield from (*result.asides, *result.notes)
     if regressed and result.update_hint:
         yield result.update_hint
     elif missing and result.update_hint:

@@ -19,7 +19,7 @@ as often as the calibration's did.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -67,13 +67,13 @@ class ComparedOutputs:
         runs: the compared prompts, of each of the candidate's runs.
         dtype: the coarser one of both sides' targets; ``None`` if one does not say.
         calibrated: the share of outputs that may differ as the baseline's calibration found it; ``None`` without one.
-        place: where, in words, the first output that differs does so, as far as that is known; empty if it is not.
+        places: where, in words, outputs differ first, by question id, as far as that is known.
     """
 
     runs: tuple[tuple[OutputPair, ...], ...]
     dtype: str | None
     calibrated: float | None = None
-    place: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,16 @@ class OutputsFinding:
     first: str
     failed: bool
 
+    @property
+    def blind(self) -> str:
+        """That outputs differ and no number of them could have failed, in words; empty where one could."""
+        if not self.different or self.most is None or self.most < self.compared:
+            return ""
+        return (
+            f"{self.different} of {self.compared} greedy outputs differ, and {self.explained} would explain all of so "
+            "few and so long ones: that the target is the same is not shown."
+        )
+
     def sentence(self, against: str) -> str:
         """How many differ from the outputs of ``against`` and how many may, in words."""
         what = "greedy outputs open otherwise than" if self.openings else "greedy outputs differ from"
@@ -113,7 +123,7 @@ def compared_outputs(
     dtypes: Sequence[str | None],
     *,
     calibrated: float | None = None,
-    place: str = "",
+    places: Mapping[str, str] | None = None,
 ) -> ComparedOutputs:
     """Set the outputs of both sides against each other, prompt by prompt where both were asked the same prompt."""
     pairs = tuple(
@@ -124,7 +134,7 @@ def compared_outputs(
         )
         for run in runs
     )
-    return ComparedOutputs(pairs, _coarser(dtypes), calibrated, place)
+    return ComparedOutputs(pairs, _coarser(dtypes), calibrated, places or {})
 
 
 def judge_outputs(outputs: ComparedOutputs | None, policy: OutputsPolicyName, level: float) -> OutputsFinding | None:
@@ -228,7 +238,7 @@ def _finding(
         most=most,
         openings=openings,
         explained=explained,
-        first="" if first is None else _first(first, outputs.place),
+        first="" if first is None else _first(first, outputs.places.get(first.question_id, "")),
         failed=most is not None and different > most,
     )
 

@@ -161,7 +161,7 @@ def _outputs(baseline: Baseline | Run, before: Mapping[str, Side], runs: Sequenc
     """The outputs of both sides, where both are greedy."""
     if not is_greedy(baseline) or not all(run.sampling.greedy for run in runs):
         return None
-    place = ""
+    places: dict[str, str] = {}
     if isinstance(baseline, Run):
         then = {conversation.question_id: conversation for conversation in baseline.conversations}
         both = ((then[c.question_id], c) for c in runs[0].conversations if c.question_id in then)
@@ -174,13 +174,14 @@ def _outputs(baseline: Baseline | Run, before: Mapping[str, Side], runs: Sequenc
             key=lambda found: found.question_id,
             default=None,
         )
-        place = f"turn {first.turn + 1}, at output token {first.position + 1}" if first is not None else ""
+        if first is not None:
+            places[first.question_id] = f"turn {first.turn + 1}, at output token {first.position + 1}"
     return compared_outputs(
         before,
         [sides_of_runs([run]) for run in runs],
         [dtype_of(baseline), *(dtype_of(run) for run in runs)],
         calibrated=most_changed(baseline) if isinstance(baseline, Baseline) else None,
-        place=place,
+        places=places,
     )
 
 

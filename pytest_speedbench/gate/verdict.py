@@ -200,9 +200,16 @@ class GateResult:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What speaks against the comparison as such, in words."""
-        same = self.same_drafts.sentence if self.same_drafts is not None else ""
-        return tuple(words for words in (self.outputs_sentence, same) if words)
+        """What speaks against the comparison as such, in words: what fails it, then :attr:`asides`."""
+        same = self.same_drafts.sentence if self.same_drafts is not None and self.same_drafts.failed else ""
+        return tuple(words for words in (self.outputs_sentence, same, *self.asides) if words)
+
+    @property
+    def asides(self) -> tuple[str, ...]:
+        """What should make a reader doubt the comparison though it fails nothing, in words."""
+        blind = self.outputs.blind if self.outputs is not None else ""
+        same = self.same_drafts.sentence if self.same_drafts is not None and not self.same_drafts.failed else ""
+        return tuple(words for words in (blind, same) if words)
 
     @property
     def outputs_failed(self) -> bool:

@@ -203,3 +203,17 @@ def test_the_committed_baselines_share_their_outputs(pair: str, request: pytest.
     result = compare(pairing_of_baselines(one, other))
     assert result.outputs is not None
     assert (result.outputs.different, result.outputs_failed) == (0, False)
+
+
+def test_outputs_of_which_any_number_may_differ_show_nothing_and_it_is_said() -> None:
+    finding = judge_outputs(outputs(3, dtype="bfloat16", of=3), "calibrated", 0.01)
+    assert finding is not None
+    assert not finding.failed
+    assert finding.blind == (
+        "3 of 3 greedy outputs differ, and rounding in bfloat16 would explain all of so few and so long ones: that the "
+        "target is the same is not shown."
+    )
+    for seen, policy in ((outputs(0, dtype="bfloat16", of=3), "calibrated"), (outputs(3, of=3), "note")):
+        fine = judge_outputs(seen, policy, 0.01)  # type: ignore[arg-type]
+        assert fine is not None
+        assert not fine.blind
