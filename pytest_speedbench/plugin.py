@@ -76,8 +76,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say what will be measured, when settings were given outside of tests."""
-    return _session(config).header() if config.stash[_GIVEN] else []
+    """Say what will be measured where pytest-xdist's workers collect, and this process sees no test."""
+    spread = getattr(config.option, "numprocesses", None)
+    return _session(config).header_unseen() if spread and config.stash[_GIVEN] else []
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -89,10 +90,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Say what the tests will measure, if the header did not."""
-    if config.stash[_GIVEN] or _SESSION not in config.stash:
-        return []
-    return config.stash[_SESSION].header()
+    """Say what the collected tests will measure."""
+    return config.stash[_SESSION].header() if _SESSION in config.stash else []
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

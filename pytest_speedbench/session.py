@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,9 @@ import pytest
 
 from pytest_speedbench.baselines import Baseline
 from pytest_speedbench.baselines.replaying import asked_pair
+from pytest_speedbench.calls import calls_of
 from pytest_speedbench.config import Pair
+from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.errors import BaselineError, ConfigError, SpeedbenchError, SpeedbenchWarning, VerdictError
 from pytest_speedbench.gate.served import check_target
 from pytest_speedbench.kept import earlier_verdict, finish_report, open_test, record
@@ -55,6 +57,9 @@ _KEPT_VERDICT = (
     "error would not hold."
 )
 _Made = TypeVar("_Made")
+_MOST_IN_HEADER = 4
+_SAID_IN_CODE = frozenset({"split", "pair", "model", "engine", "drafter", "prompts", "categories", "where", "isl"})
+"""With one of these a call asks for something else than the settings in force."""
 ORDER_SEED = 1
 """Of the order in which prompts are asked where a gate may stop early."""
 
@@ -64,6 +69,7 @@ class SpeedbenchSession:
 
     def __init__(self, config: pytest.Config, project: Project, outside: tuple[Layer, ...]) -> None:
         self.project = project
+        self._collected: dict[tuple[object, ...], Settings] = {}
         self._config = config
         self._outside = outside
         self._runner: Runner | None = None
@@ -123,21 +129,40 @@ class SpeedbenchSession:
         return values
 
     def check_outside(self) -> None:
-        """Check the settings given outside of tests; on the command line also whether the pair can run."""
+        """Check that what is said outside of tests can be read and exists. Whether it fits is the tests' to say."""
         with usage_errors():
-            settings = self.settings()
-            if self._outside[-1].values:
-                self.check(settings)
+            self.settings()
+            for layer in self._outside:
+                if "engine" in layer.values:
+                    engine_factory(layer.values["engine"])
 
     def check_items(self, items: Sequence[pytest.Item]) -> None:
-        """Check what collected tests ask for, and whether several workers may run them."""
+        """Check what collected tests ask for, as far as that is known, and whether several workers may run them.
+
+        What a test names in code is its own to check.
+        """
         self._workers = workers_of(self._config, items)
         with usage_errors():
             for item in items:
                 try:
-                    self.check(self.settings(self.marker(item)))
+                    marker = self.marker(item)
+                    settings = self.settings(marker)
+                    calls = calls_of(getattr(item, "obj", None))
+                    if any(not _SAID_IN_CODE & call.keys() for call in calls):
+                        self.check(settings)
                 except SpeedbenchError as error:
                     raise type(error)(f"{item.nodeid}: {error.problem}", error.remedy) from None
+                self._collect(marker, calls)
+
+    def _collect(self, marker: Mapping[str, Any], calls: Sequence[Mapping[str, object]]) -> None:
+        """Keep what a test will measure, for the header."""
+        for call in calls or ({},):
+            said = {key: value for key, value in call.items() if key in _SAID_IN_CODE}
+            if ... in said.values():
+                continue
+            with suppress(SpeedbenchError):  # the test's own business, which may be to see this
+                settings = self.settings(marker, said)
+                self._collected[self._key(settings)] = settings
 
     def check(self, settings: Settings) -> None:
         """Refuse settings that can be known not to work, before anything is loaded.
@@ -162,10 +187,21 @@ class SpeedbenchSession:
         self.runner.check(self._asked_of(settings))
 
     def header(self) -> list[str]:
-        """What will be measured by tests that say nothing else."""
-        with usage_errors():
-            settings = self.settings()
-            pair, split = settings.pair, self.asked(settings)
+        """What the collected tests will measure, as far as that is known, each once."""
+        found = list(self._collected.values())
+        lines = [line for settings in found[:_MOST_IN_HEADER] for line in self._described(settings)]
+        further = len(found) - _MOST_IN_HEADER
+        return [*lines, f"speedbench: and {further} more measurements"] if further > 0 else lines
+
+    def header_unseen(self) -> list[str]:
+        """What tests measure that say nothing else, where other processes collect them; nothing if none could."""
+        with suppress(SpeedbenchError):
+            return self._described(self.settings())
+        return []
+
+    def _described(self, settings: Settings) -> list[str]:
+        """One measurement and its baseline."""
+        pair, split = settings.pair, self.asked(settings)
         drafter = f"{pair.drafter}, K = {pair.drafter.draft_length}" if pair.drafter else "no drafter"
         if pair.dtype is not None:
             drafter += f", {pair.dtype}"

@@ -88,3 +88,29 @@ def test_a_log_without_colours_and_a_narrow_terminal(bench: Bench) -> None:
     text = bench.run("--color=no").stdout.str()
     assert "\x1b[" not in text
     assert "…" not in text.split("= speedbench =")[1]
+
+
+def test_the_header_says_what_was_collected_each_once(bench: Bench) -> None:
+    bench.write_split("other.jsonl")
+    bench.write_test(
+        """
+        import pytest
+
+        def test_one(speedbench):
+            speedbench.assert_no_regression("other.jsonl")
+
+        @pytest.mark.speedbench(pair="weak", prompts=6)
+        def test_two(speedbench):
+            speedbench.measure()
+            speedbench.measure()
+
+        def test_three(speedbench):
+            with pytest.raises(Exception):
+                speedbench.measure("nothing")
+        """
+    )
+    result = bench.run()
+    lines = [line for line in result.outlines if line.startswith("speedbench: ") and " on " in line and "/" not in line]
+    assert [line.partition(" (")[0] for line in lines] == ["speedbench: good", "speedbench: weak"]
+    assert "on other (36 prompts)" in lines[0]
+    assert "on small (6 of 36 prompts)" in lines[1]
