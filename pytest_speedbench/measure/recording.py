@@ -21,6 +21,7 @@ from pytest_speedbench.engines.base import (
 )
 from pytest_speedbench.engines.identity import ModelIdentity
 from pytest_speedbench.errors import OutputsError
+from pytest_speedbench.measure.arrivals import Arrivals
 from pytest_speedbench.measure.run import computed_in
 from pytest_speedbench.outputs import Outputs, OutputsHead, StoredOutput
 from pytest_speedbench.splits.schema import Split
@@ -115,7 +116,7 @@ async def stored_outputs(
                 asked.sampling, max_output_tokens=most, ignore_eos=True, seed=_next_seed(asked.sampling.seed)
             )
             request = Request(f"overhang/{number}", prompt + output, sampling)
-            further = await _continued(engine, request) if most > 0 else ()
+            further = await _continued(engine, info, request) if most > 0 else ()
             if asked.sampling.greedy:
                 margins = await engine.margins_nats(prompt, output) if isinstance(engine, StatesMargins) else None
                 return StoredOutput(prompt, output, further, asked.stopped, margins)
@@ -164,13 +165,13 @@ def outputs_of(
     )
 
 
-async def _continued(engine: Engine, request: Request) -> tuple[int, ...]:
+async def _continued(engine: Engine, info: EngineInfo, request: Request) -> tuple[int, ...]:
     tokens = request.sampling.max_output_tokens
-    output: list[int] = []
+    arrivals = Arrivals(info.name, request, info.vocab_size)
     async with aclosing(engine.generate(request)) as events:
         async for event in events:
-            if isinstance(event, Emission):
-                output += event.token_ids
+            arrivals.add(event)
+    output = arrivals.output
     if len(output) != tokens:
         raise OutputsError(
             f"The engine gave {len(output)} tokens past an output's end, and {tokens} were asked.",

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_speedbench.config import Sampling
 from pytest_speedbench.engines.base import Emission, EngineInfo, Finish, Request
-from pytest_speedbench.errors import OutputsError
+from pytest_speedbench.errors import EngineError, OutputsError
 from pytest_speedbench.measure.recording import Witness, stored_outputs
 from pytest_speedbench.outputs import StoredOutput
 
@@ -118,3 +118,8 @@ def test_the_context_ends_the_overhang() -> None:
 def test_an_engine_that_does_not_go_on_is_refused() -> None:
     with pytest.raises(OutputsError, match="gave 1 tokens past an output's end, and 2 were asked"):
         recorded(Counting(tokens=1), Request("a", (1,), SAMPLED))
+
+
+def test_more_tokens_past_the_end_than_asked_are_refused() -> None:
+    with pytest.raises(EngineError, match="has 3 tokens by now, and at most 2 were asked"):
+        recorded(Counting(tokens=3), Request("a", (1,), SAMPLED))
