@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pytest_speedbench.engines.openai.payload import CHUNKS, DONE, Choice, Chunk
 from pytest_speedbench.engines.openai.tokenizer import TargetTokenizer
 from pytest_speedbench.errors import EngineError
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _TOKEN_ID = "token_id:"  # noqa: S105 - how a token is written that is given by its id
 
 
@@ -220,6 +222,9 @@ def _named_tokens(choice: Choice) -> tuple[int, ...] | None:
     names = choice.logprobs.tokens if choice.logprobs is not None else None
     if names is None:
         return None if choice.added else ()
-    if not all(name.startswith(_TOKEN_ID) for name in names):
+    numbers = [name.removeprefix(_TOKEN_ID) for name in names]
+    if not all(
+        name.startswith(_TOKEN_ID) and _NUMBER.fullmatch(number) for name, number in zip(names, numbers, strict=True)
+    ):
         return None
-    return tuple(int(name.removeprefix(_TOKEN_ID)) for name in names)
+    return tuple(map(int, numbers))

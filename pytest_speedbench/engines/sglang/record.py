@@ -43,17 +43,22 @@ class DraftShape:
 
 
 def draft_shape(arguments: Mapping[str, Any]) -> DraftShape | None:
-    """The shape that SGLang's resolved arguments give; ``None`` if they name no speculative algorithm."""
+    """The shape that SGLang's resolved arguments give; ``None`` if they name no speculative algorithm.
+
+    Raises:
+        KeyError: a setting of the algorithm is missing.
+        ValueError: one is no count.
+    """
     algorithm = arguments.get("speculative_algorithm")
     if not algorithm:
         return None
-    nodes = int(arguments["speculative_num_draft_tokens"]) - 1
+    nodes = _setting(arguments, "speculative_num_draft_tokens") - 1
     adaptive = bool(arguments.get("speculative_adaptive"))
     ngram = algorithm == "NGRAM"
     # A tree of n-grams may be a single branch; block drafters have no steps.
-    depth = nodes if ngram or algorithm == "DFLASH" else int(arguments["speculative_num_steps"])
+    depth = nodes if ngram or algorithm == "DFLASH" else _setting(arguments, "speculative_num_steps")
     # What followed shorter n-grams fills up the draft, so that it branches at any breadth.
-    tree = ngram or int(arguments.get("speculative_eagle_topk") or 1) > 1
+    tree = ngram or count(arguments.get("speculative_eagle_topk") or 1, "speculative_eagle_topk") > 1
     return DraftShape(
         draft_length=depth,
         tree_tokens=nodes if tree else None,
@@ -61,6 +66,10 @@ def draft_shape(arguments: Mapping[str, Any]) -> DraftShape | None:
         verifies_always=not arguments.get("enable_mixed_chunk"),
         adaptive=adaptive,
     )
+
+
+def _setting(arguments: Mapping[str, Any], name: str) -> int:
+    return count(arguments[name], name)
 
 
 def acceptance_record(meta: Mapping[str, Any], shape: DraftShape, output_tokens: int) -> AcceptanceRecord | None:

@@ -39,9 +39,17 @@ def served_shape(info: Mapping[str, Any], drafter: Drafter | None) -> DraftShape
     """How the server drafts, which must be as the pair says.
 
     Raises:
-        EngineError: it has another drafter, another draft length, or none where the pair has one.
+        EngineError: it does not say, or has another drafter, another draft length, or none where the pair has one.
     """
-    shape, algorithm = draft_shape(info), info.get("speculative_algorithm")
+    algorithm = info.get("speculative_algorithm")
+    try:
+        shape = draft_shape(info)
+    except (KeyError, ValueError) as error:
+        words = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise EngineError(
+            f"The server's arguments do not say how it drafts with {algorithm}: {words}.",
+            "Use an SGLang server of a supported version.",
+        ) from error
     if drafter is None and shape is None:
         return None
     if drafter is None or shape is None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from pytest_speedbench.acceptance import AcceptanceRecord, AcceptanceSource
-from pytest_speedbench.config import Drafter
+from pytest_speedbench.config import Drafter, Sampling
+from pytest_speedbench.engines.base import Request
 from pytest_speedbench.engines.openai.acceptance import acceptance_of
-from pytest_speedbench.engines.openai.answer import Reported
+from pytest_speedbench.engines.openai.answer import Reported, StreamedAnswer
+from pytest_speedbench.engines.openai.dialects import Dialect
 from pytest_speedbench.engines.openai.payload import Timings
 from pytest_speedbench.engines.sglang.record import DraftShape
 from pytest_speedbench.errors import EngineError
@@ -115,3 +118,11 @@ def test_counts_that_are_not_of_the_answer_or_no_counts_are_refused() -> None:
 def test_more_than_the_pair_drafts() -> None:
     with pytest.raises(EngineError, match="contradict themselves"):
         acceptance_of(llamacpp((1, 0, 0), (2, 8, 1), (3, 8, 1)), EAGLE3, None)
+
+
+@pytest.mark.parametrize("name", ["token_id:", "token_id:x", "token_id:-1", "token_id:1.0", "token_id:" + "9" * 5000])
+def test_a_token_named_by_no_number_is_no_id(name: str) -> None:
+    answer = StreamedAnswer(Request("math-01/1", (1,), Sampling(8)), Dialect("logprobs"))
+    event = {"choices": [{"text": "x", "logprobs": {"tokens": ["token_id:7", name]}}]}
+    with pytest.raises(EngineError, match="has no token ids"):
+        answer.read(msgspec.json.encode(event), 0.0)

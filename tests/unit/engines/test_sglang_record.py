@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_speedbench.config import Drafter
 from pytest_speedbench.engines.sglang.record import DraftShape, acceptance_record, draft_shape
+from pytest_speedbench.engines.sglang_serve.description import served_shape
 from pytest_speedbench.errors import EngineError
 
 K = 3
@@ -213,3 +215,19 @@ def test_an_output_that_its_steps_cannot_have_given_is_refused(output_tokens: in
 )
 def test_the_shape_of_a_draft_is_in_the_arguments(arguments: dict[str, Any], shape: DraftShape | None) -> None:
     assert draft_shape(arguments) == shape
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "it has no 'speculative_num_draft_tokens'"),
+        (
+            {"speculative_num_draft_tokens": 4, "speculative_num_steps": None},
+            "speculative_num_steps is None, and no count",
+        ),
+        ({"speculative_num_draft_tokens": "4"}, "speculative_num_draft_tokens is '4', and no count"),
+    ],
+)
+def test_a_server_that_does_not_say_how_it_drafts_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(EngineError, match=f"do not say how it drafts with EAGLE3: {words}"):
+        served_shape({"speculative_algorithm": "EAGLE3", **settings}, Drafter.parse("eagle3:head", 3))
