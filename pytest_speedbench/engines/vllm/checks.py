@@ -7,11 +7,11 @@ from typing import Any
 
 from pytest_speedbench.config import DrafterMethod, Pair
 from pytest_speedbench.engines.checkpoints import open_checkpoint
-from pytest_speedbench.engines.eagle_configs import NORM_BEFORE_RESIDUAL, lacks_norm_before_residual, stated_layer_ids
+from pytest_speedbench.engines.eagle_configs import stated_layer_ids
 from pytest_speedbench.engines.fit import Vocabularies, check_models
 from pytest_speedbench.engines.lossy import refuse_arguments, refuse_environment
 from pytest_speedbench.engines.vllm.arguments import check_arguments
-from pytest_speedbench.engines.vllm.kinds import ALSO, parallel_drafting
+from pytest_speedbench.engines.vllm.kinds import ALSO, assumed_fields, parallel_drafting
 from pytest_speedbench.engines.vllm.lossy import SETTINGS
 from pytest_speedbench.engines.vllm.versions import VLLM
 from pytest_speedbench.errors import SpeedbenchWarning
@@ -54,11 +54,11 @@ def check_drafter(pair: Pair) -> None:
     parallel_drafting(drafter, given if isinstance(given, dict) else {})
     if pair.drafter.method is DrafterMethod.EAGLE3:
         stated_layer_ids(drafter)
-        if lacks_norm_before_residual(drafter):
-            warnings.warn(
-                SpeedbenchWarning(
-                    f"The config.json of the head {drafter.reference!r} does not give {NORM_BEFORE_RESIDUAL}: vLLM "
-                    "takes it for true, and speculators, whose layout it is, for false."
-                ),
-                stacklevel=2,
-            )
+    for name in assumed_fields(drafter):
+        warnings.warn(
+            SpeedbenchWarning(
+                f"The config.json of the drafter {drafter.reference!r} does not give {name}: vLLM takes it for true, "
+                "and speculators, whose layout it is, for false."
+            ),
+            stacklevel=2,
+        )

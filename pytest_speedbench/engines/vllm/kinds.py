@@ -8,6 +8,7 @@ from typing import Any
 from pytest_speedbench.config import Drafter, DrafterMethod
 from pytest_speedbench.engines.checkpoints import Checkpoint
 from pytest_speedbench.engines.drafter_kinds import DrafterKind, kind_of
+from pytest_speedbench.engines.eagle_configs import NORM_BEFORE_RESIDUAL, lacks_norm_before_residual
 from pytest_speedbench.errors import EngineError
 
 ALSO = {
@@ -17,6 +18,7 @@ ALSO = {
 }
 """Kinds that vLLM runs beside those that every engine does."""
 PARALLEL = "parallel_drafting"
+_NON_CAUSAL = "sliding_window_non_causal"
 _TRAINED_IN_PARALLEL = (DrafterKind.PARD, DrafterKind.P_EAGLE)
 
 
@@ -41,6 +43,15 @@ def parallel_drafting(drafter: Checkpoint, given: Mapping[str, Any]) -> dict[str
             "Leave it out: vLLM would draft with it as with an EAGLE-3 head, and leave its mask_hidden unused.",
         )
     return {PARALLEL: True}
+
+
+def assumed_fields(drafter: Checkpoint) -> list[str]:
+    """Fields that a drafter in speculators' layout leaves out, and that vLLM then reads otherwise than their class."""
+    fields = [NORM_BEFORE_RESIDUAL] if lacks_norm_before_residual(drafter) else []
+    slides = "sliding_attention" in (drafter.text_config.get("layer_types") or ())
+    if drafter.speculators_type == "dflash" and slides and drafter.config.get(_NON_CAUSAL) is None:
+        fields.append(_NON_CAUSAL)
+    return fields
 
 
 def check_resolved(drafter: Drafter | None, checkpoint: Checkpoint | None, speculation: Any) -> None:

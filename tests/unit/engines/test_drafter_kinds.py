@@ -22,7 +22,7 @@ from pytest_speedbench.engines.transformers.checks import check_drafter
 from pytest_speedbench.engines.trtllm.speculation import decoding_fields
 from pytest_speedbench.engines.vllm.arguments import engine_arguments as vllm_arguments
 from pytest_speedbench.engines.vllm.checks import check_drafter as check_for_vllm
-from pytest_speedbench.engines.vllm.kinds import check_resolved, parallel_drafting
+from pytest_speedbench.engines.vllm.kinds import assumed_fields, check_resolved, parallel_drafting
 from pytest_speedbench.errors import EngineError, SpeedbenchWarning
 from tests.unit.engines.tiny_models import write_head, write_speculators_head
 
@@ -185,6 +185,15 @@ def test_what_vllm_assumes_of_a_head_is_said(tmp_path: Path) -> None:
     (head / "config.json").write_text(json.dumps({**config, "draft_vocab_size": 4096}))
     with pytest.warns(SpeedbenchWarning, match="does not give norm_before_residual: vLLM takes it for true"):
         check_for_vllm(speculating(head))
+
+
+def test_a_block_drafters_mask_is_assumed_only_where_it_slides(tmp_path: Path) -> None:
+    drafter = {"speculators_model_type": "dflash", "draft_vocab_size": 9}
+    sliding = {"transformer_layer_config": {"layer_types": ["full_attention", "sliding_attention"]}}
+    assert assumed_fields(written(tmp_path / "full", drafter)) == []
+    assert assumed_fields(written(tmp_path / "sliding", drafter | sliding)) == ["sliding_window_non_causal"]
+    said = drafter | sliding | {"sliding_window_non_causal": False}
+    assert assumed_fields(written(tmp_path / "said", said)) == []
 
 
 @pytest.mark.parametrize(
