@@ -134,7 +134,7 @@ def compared_outputs(
         )
         for run in runs
     )
-    return ComparedOutputs(pairs, _coarser(dtypes), calibrated, places or {})
+    return ComparedOutputs(pairs, coarser(dtypes), calibrated, places or {})
 
 
 def judge_outputs(outputs: ComparedOutputs | None, policy: OutputsPolicyName, level: float) -> OutputsFinding | None:
@@ -205,7 +205,8 @@ def _chance(rate: float, tokens: int, pair: OutputPair) -> float:
     return max(1 - (1 - rate) ** tokens, pair.turned or 0.0)
 
 
-def _coarser(dtypes: Sequence[str | None]) -> str | None:
+def coarser(dtypes: Sequence[str | None]) -> str | None:
+    """The one of these dtypes that rounds most; ``None`` if one is not known."""
     names = [_SPELLINGS.get(name, name) for dtype in dtypes for name in [(dtype or "").removeprefix("torch.")]]
     if not all(name in TURNED_OVER for name in names):
         return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_speedbench.config import DrafterMethod, Sampling
 from pytest_speedbench.engines.identity import model_identity
 from pytest_speedbench.errors import EngineError
-from pytest_speedbench.gate.outputs import ComparedOutputs, OutputPair, judge_outputs
+from pytest_speedbench.gate.outputs import ComparedOutputs, OutputPair, coarser, judge_outputs
 from pytest_speedbench.gate.pairing import dtype_of
 from pytest_speedbench.measure.openings import OPENING_TOKENS
 
@@ -108,7 +108,8 @@ def _judge(known: KnownOpenings, now: Mapping[str, str], pair: Pair, policy: Out
         OutputPair(name, known.categories[name], tokens, opening == now[name], None, 0.0)
         for name, opening in sorted(known.openings.items())
     )
-    finding = judge_outputs(ComparedOutputs((pairs,), known.dtype), policy, level)
+    dtype = coarser((known.dtype, pair.dtype))  # a server's is known only if the pair says it
+    finding = judge_outputs(ComparedOutputs((pairs,), dtype), policy, level)
     if finding is None or not finding.failed:
         return
     raise EngineError(

@@ -81,3 +81,11 @@ def test_a_drafter_that_remembers_what_was_asked_is_not_asked_before(bench: Benc
     result = bench.run(ENDPOINT, "--speedbench-engine-args=other_target=1000")
     result.assert_outcomes(failed=1)
     assert "greedy outputs differ from those of" in result.stdout.str()
+
+
+def test_a_server_may_round_as_one_of_an_unknown_dtype_does(drafting: Bench) -> None:
+    few = "--speedbench-engine-args=other_target=4"
+    drafting.run(ENDPOINT, few).assert_outcomes(passed=1)
+    result = drafting.run(ENDPOINT, few, "--speedbench-outputs=equal")
+    result.assert_outcomes(failed=1)
+    assert "4 of 12 answers open otherwise" in " ".join(result.stdout.str().split())

@@ -26,7 +26,7 @@ def measured(pair: Pair) -> Run:
 
 def in_dtype(dtype: str) -> Pair:
     pair = bundled_pairs()["tiny-eagle3"]
-    return replace(pair, engine_args=MappingProxyType({**pair.engine_args, "dtype": dtype, "threads": 1}))
+    return replace(pair, dtype=dtype, engine_args=MappingProxyType({**pair.engine_args, "threads": 1}))
 
 
 def test_the_allowance_holds_what_another_dtype_does() -> None:
