@@ -58,10 +58,12 @@ def in_own_words(pair: Pair, factory: EngineFactory) -> Pair:
         value: EngineArg = getattr(pair, setting)
         if value is None:
             continue
+        if told is None and value == "auto":
+            continue
         if told is None:
             raise EngineError(
                 f"The engine {pair.engine!r} does not say how it is told the pair's {setting}.",
-                "Leave it out, and give the engine's own argument for it.",
+                "Leave it out (a dtype may be auto), and give the engine's own argument for it.",
             )
         if setting in told.lacks:
             if value == 1:

@@ -19,10 +19,12 @@ from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.config import Load, Pair, Sampling
 from pytest_speedbench.engines.base import Emission, Request
 from pytest_speedbench.engines.checkpoints import open_checkpoint
+from pytest_speedbench.engines.registry import engine_factory
 from pytest_speedbench.engines.replay.expected import expected_acceptance
 from pytest_speedbench.engines.replay.pairs import replayed
 from pytest_speedbench.engines.replay.sampled_drafts import sampled_draft_reaches
 from pytest_speedbench.engines.replay.walk import record_of
+from pytest_speedbench.engines.told import in_own_words
 from pytest_speedbench.engines.transformers.engine import TransformersEngine
 from pytest_speedbench.engines.transformers.loading import Placement, load_language_model
 from pytest_speedbench.engines.transformers.options import TransformersOptions
@@ -184,7 +186,7 @@ def test_the_engine_says_how_probable_tokens_were(
     sampler, decoded = rejection
 
     async def said() -> list[tuple[float, ...]]:
-        engine = TransformersEngine(bundled_pairs()["tiny-target"])
+        engine = TransformersEngine(in_own_words(bundled_pairs()["tiny-target"], engine_factory("transformers")))
         await engine.start()
         found = [
             await engine.log_probabilities_nats(row.prompt_ids, row.continued, sampler.sampling) for row, _ in decoded

@@ -78,6 +78,7 @@ def test_saying_it_otherwise_is_refused(setting: dict[str, Any], args: dict[str,
 def test_an_engine_that_says_nothing_of_itself_is_not_trusted_to_listen() -> None:
     silent = cast("EngineFactory", SimpleNamespace(check=lambda _: None, create=lambda _: None))
     assert in_own_words(pair("theirs"), silent).engine_args == {}
+    assert in_own_words(pair("theirs", dtype="auto"), silent).engine_args == {}
     with pytest.raises(EngineError, match=r"'theirs' does not say how it is told the pair's dtype\. .*own argument"):
         in_own_words(pair("theirs", dtype="float32"), silent)
 
