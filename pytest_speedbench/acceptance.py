@@ -143,6 +143,19 @@ class AcceptanceRecord:
             return None
         return 1 + self.decoded_tokens - self.discarded_tokens
 
+    def contradiction(self, output_tokens: int, turns: int = 1) -> str:
+        """Why these steps cannot have made the output of so many turns, in words; empty if they can.
+
+        Every turn has one token of its prefill. Where it is not known how many tokens were cut off at the end, the
+        steps made at least what was put out; where it is not known how many steps had no draft, nothing can be said.
+        """
+        if self.decoded_tokens is None:
+            return ""
+        made = turns + self.decoded_tokens - (self.discarded_tokens or 0)
+        if output_tokens == made or (self.discarded_tokens is None and output_tokens < made):
+            return ""
+        return f"{output_tokens} output tokens are stated, but the steps of its {turns} turns make {made}"
+
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceTotals:

@@ -85,13 +85,9 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             raise ValueError(f"prompt {self.id!r}: {error}") from None
         if self.cuts is not None and (len(self.cuts) > self.turns or any(made < kept for made, kept in self.cuts)):
             raise ValueError(f"prompt {self.id!r}: the cuts {self.cuts} cannot be of the last steps of its turns")
-        if record.discarded_tokens is not None and record.decoded_tokens is not None:
-            implied = self.turns + record.decoded_tokens - record.discarded_tokens
-            if implied != self.output_tokens:
-                raise ValueError(
-                    f"prompt {self.id!r}: {self.output_tokens} output tokens are stated, but the steps of its "
-                    f"{self.turns} turns make {implied}"
-                )
+        contradiction = record.contradiction(self.output_tokens, self.turns)
+        if contradiction:
+            raise ValueError(f"prompt {self.id!r}: {contradiction}")
         return record
 
 
@@ -113,12 +109,19 @@ def prompt_entries(run: Run) -> tuple[PromptEntry, ...]:
         entries = tuple(_entry(c, record) for c in run.conversations if (record := c.acceptance) is not None)
         for entry in entries:
             entry.record(AcceptanceSource.ENGINE)
+        _check_records(run)
     except ValueError as error:
         raise BaselineError(
             f"The run of {run.pair.name!r} contradicts itself: {error}.",
             "This is a fault of the engine's adapter or of the split, not of the drafter: report it.",
         ) from error
     return entries
+
+
+def _check_records(run: Run) -> None:
+    for conversation in run.conversations:
+        if conversation.contradiction:
+            raise ValueError(f"prompt {conversation.question_id!r}: {conversation.contradiction}")
 
 
 def output_sha256(conversation: Conversation) -> str:

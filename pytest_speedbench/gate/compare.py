@@ -8,6 +8,7 @@ prompts are of unequal length: long answers hold more steps.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from pytest_speedbench.gate.figures import LENGTHS, rate_metric
 from pytest_speedbench.gate.multiplicity import holm_adjusted, holm_levels
 from pytest_speedbench.gate.noise import OVERALL, shared_noise
 from pytest_speedbench.gate.outputs import judge_outputs
-from pytest_speedbench.gate.rows import Row, make_rows
+from pytest_speedbench.gate.rows import LEAST_SHARE, Row, make_rows
 from pytest_speedbench.gate.verdict import Change, GatePolicy, GateResult, GateRow, Verdict
 from pytest_speedbench.metrics.degenerate import NOT_DRAFTING_BELOW_AL
 
@@ -127,7 +128,7 @@ def look_at(
                 continue
             noise = shared_noise(pairing.noise, row.name, metric)
             shared = replace(common, skewness=None) if row.of_all else common
-            estimate = Estimate.of(ratio, shared, early=early).with_noise(noise)
+            estimate = Estimate.of(ratio, shared, early=early, whole=row.whole).with_noise(noise)
             ties = RunNoise(row.near_tie_variance(metric), estimate.freedom)
             boundary = max(1e-9, 1 - row.accepted_drop(metric, ratio.baseline))
             looks[row.name, metric] = Look(ratio, estimate.with_noise(ties), boundary, share, ties)
@@ -254,7 +255,13 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             f"Hardly any draft token is accepted in {', '.join(idle)}: the drafter is probably not working there "
             "(wrong weights, vocabulary map or hidden-state layers?)."
         )
-    left_out = sum(row.left_out for row in rows if not row.of_all)
-    if left_out:
-        notes.append(f"{left_out} prompts were left out: they ended before the first decode step on one side or both.")
+    gaps: Counter[str] = Counter()
+    for row in rows:
+        if not row.of_all:
+            gaps += row.gaps
+    if gaps:
+        why = ", ".join(f"{count} {gap}" for gap, count in gaps.most_common())
+        notes.append(
+            f"{gaps.total()} prompts were left out: {why}. A verdict needs {float(LEAST_SHARE):.0%} of its prompts."
+        )
     return notes

@@ -241,8 +241,9 @@ class RunNoise:
 class Estimate:
     """A change that can be tested: log ratio, its variance, degrees of freedom, skewness.
 
-    ``variance_of_rest`` is a variance that also allows for prompts not asked yet: an unchanged prompt says nothing of
-    them. Lower bounds use the larger of the two.
+    ``variance_of_rest`` is a variance that also allows for prompts that are not among these, because they are not asked
+    yet, were not asked, or have no data: an unchanged prompt says nothing of them. Lower bounds use the larger of the
+    two.
     """
 
     prompts: int
@@ -253,15 +254,16 @@ class Estimate:
     variance_of_rest: float = 0.0
 
     @classmethod
-    def of(cls, ratio: LogRatio, common: Common | None = None, *, early: bool = False) -> Estimate:
+    def of(cls, ratio: LogRatio, common: Common | None = None, *, early: bool = False, whole: bool = True) -> Estimate:
         """Moderate a log ratio by what all categories have in common.
 
         With ``early``, prompts of the category are still to be asked: its own spread is then taken alone where it
-        contradicts the common one.
+        contradicts the common one. Then, and if it is not ``whole`` for other reasons, lower bounds allow for the rest.
         """
         own, dispersion, common = ratio.freedom, ratio.dispersion, common or Common()
+        partial = early or not whole
         if not ratio.changed:
-            rest = ratio.implied_by_all * common.dispersion if early else 0.0
+            rest = ratio.implied_by_all * common.dispersion if partial else 0.0
             return cls(ratio.prompts, 0.0, 0.0, float(COMMON_WEIGHT), 0.0, rest)
         if dispersion is None or ratio.implied is None:
             return cls(ratio.prompts, ratio.log_ratio, ratio.own, max(own, 1e-9), ratio.skewness)
@@ -273,7 +275,7 @@ class Estimate:
             variance=ratio.implied * moderated,
             freedom=weight + own,
             skewness=common.drawn(ratio.skewness, own, weight),
-            variance_of_rest=ratio.implied_by_all * moderated if early else 0.0,
+            variance_of_rest=ratio.implied_by_all * moderated if partial else 0.0,
         )
 
     def with_noise(self, noise: RunNoise | None) -> Estimate:

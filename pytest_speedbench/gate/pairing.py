@@ -20,7 +20,7 @@ from pytest_speedbench.metrics.lossless import first_difference
 from pytest_speedbench.metrics.near_ties import exposed_share, turned_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from pytest_speedbench.acceptance import AcceptanceRecord
     from pytest_speedbench.gate.verdict import Basis
@@ -40,12 +40,13 @@ class PromptPair:
     Attributes:
         question_id: the prompt.
         category: its category.
-        before: the baseline's counts; ``None`` if it has none.
-        after: the counts now.
+        before: the baseline's counts; ``None`` without a step, or if the baseline lacks the prompt.
+        after: the counts now; ``None`` without a step.
         turns: how many turns the prompt has.
         problem: why the two sides cannot be compared though they should be, in words; then the category does not pass.
         exposed: of a side that was replayed, the share of its steps that rounding may have made another text of;
             ``None`` if that is not known.
+        in_baseline: whether the baseline has the prompt.
     """
 
     question_id: str
@@ -55,6 +56,12 @@ class PromptPair:
     turns: int = 1
     problem: str = ""
     exposed: float | None = 0.0
+    in_baseline: bool = True
+
+    @property
+    def later(self) -> bool:
+        """Of different prompts on the two sides: whether it is the later side's."""
+        return self.before is None and (self.after is not None or not self.in_baseline)
 
     @property
     def baseline_al(self) -> float | None:
@@ -82,8 +89,8 @@ class Pairing:
     """All measured prompts with their baselines.
 
     Attributes:
-        pairs: one per measured prompt, except those that the baseline lacks though it has their category. With the
-            basis ``unpaired``, one per prompt of either side; with ``aggregate``, one per measured prompt.
+        pairs: one per measured prompt, whether the baseline has it or not. With the basis ``unpaired``, one per prompt
+            of either side.
         against: what the baseline is, in words.
         figure: the name of the compared length.
         basis: what is set against what.
@@ -115,10 +122,19 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one measurement knows of a prompt; ``records`` has one per run, and none if one lacks it.
+    """What one measurement knows of a prompt.
 
-    ``exposed`` is as in :class:`PromptPair`; ``opening_sha256`` is ``None`` where it was not kept, and ``turned`` is as
-    in :class:`~pytest_speedbench.gate.outputs.OutputPair`.
+    Attributes:
+        category: its category.
+        turns: how many it has.
+        prompt_sha256: of its first turn as rendered.
+        output_sha256: of all its turns' outputs.
+        records: one per run; none if one lacks it.
+        exposed: as in :class:`PromptPair`.
+        contradiction: why a record cannot be of its output, in words; empty if all can be.
+        output_tokens: of all its turns.
+        opening_sha256: of how the first output begins; ``None`` where it was not kept.
+        turned: as in :class:`~pytest_speedbench.gate.outputs.OutputPair`.
     """
 
     category: str
@@ -130,6 +146,14 @@ class Side:
     output_tokens: int = 0
     opening_sha256: str | None = None
     turned: float | None = 0.0
+    contradiction: str = ""
+
+    @property
+    def problem(self) -> str:
+        """Why it has no record to compare, in words that follow whose it is; empty if it has one."""
+        if self.contradiction:
+            return f"a record that cannot be of the output ({self.contradiction})"
+        return "" if self.records else "no acceptance record"
 
 
 def pair_up(baseline: Baseline | Run, run: Run | Sequence[Run]) -> Pairing:
@@ -204,13 +228,11 @@ def pair_sides(
     """
     undrafted = has_undrafted((*before.values(), *after.values()))
     known_categories = {side.category for side in before.values()}
-    pairs = tuple(
-        make_pair(question_id, before.get(question_id), side, undrafted=undrafted)
-        for question_id, side in after.items()
-        if question_id in before or side.category not in known_categories
-    )
     return Pairing(
-        pairs=pairs,
+        pairs=tuple(
+            make_pair(question_id, before.get(question_id), side, known_categories, undrafted=undrafted)
+            for question_id, side in after.items()
+        ),
         against=describe(baseline),
         figure=TOKENS_PER_DECODE_STEP if undrafted else ACCEPTANCE_LENGTH,
         baseline_prompts=counts_by_category(before.values()),
@@ -219,15 +241,17 @@ def pair_sides(
     )
 
 
-def make_pair(question_id: str, before: Side | None, after: Side, *, undrafted: bool) -> PromptPair:
-    """The two sides of one prompt, with what keeps them from being compared."""
+def make_pair(
+    question_id: str, before: Side | None, after: Side, known_categories: Collection[str], *, undrafted: bool
+) -> PromptPair:
+    """The two sides of one prompt, with what keeps them from being compared; the categories are the baseline's."""
     problem = ""
-    if not after.records:
-        problem = "the engine gave no acceptance record"
+    if after.problem:
+        problem = f"the engine gave {after.problem}"
     elif before is None:
-        problem = "the baseline does not have this category"
-    elif not before.records:
-        problem = "the baseline has no acceptance record"
+        problem = "" if after.category in known_categories else "the baseline does not have this category"
+    elif before.problem:
+        problem = f"the baseline has {before.problem}"
     elif undrafted and any(record.decode_steps is None for record in (*before.records, *after.records)):
         problem = "the engine does not say how many decode steps had no draft"
     elif before.category != after.category:
@@ -242,6 +266,7 @@ def make_pair(question_id: str, before: Side | None, after: Side, *, undrafted: 
         turns=after.turns,
         problem=problem,
         exposed=_larger(before.exposed if before else 0.0, after.exposed),
+        in_baseline=before is not None,
     )
 
 
@@ -301,16 +326,17 @@ def sides(measured: Baseline | Run) -> dict[str, Side]:
 
 def sides_of_runs(runs: Sequence[Run]) -> dict[str, Side]:
     """What several runs of the same prompts know of each; the first one's prompts and outputs."""
-    others = [{c.question_id: c.acceptance for c in run.conversations} for run in runs[1:]]
+    others = [{c.question_id: c for c in run.conversations} for run in runs[1:]]
     return {
         conversation.question_id: side_of(conversation, [other.get(conversation.question_id) for other in others])
         for conversation in runs[0].conversations
     }
 
 
-def side_of(conversation: Conversation, others: Sequence[AcceptanceRecord | None] = ()) -> Side:
-    """What is known of one prompt; ``others`` are its records in further runs."""
-    records = [conversation.acceptance, *others]
+def side_of(conversation: Conversation, others: Sequence[Conversation | None] = ()) -> Side:
+    """What is known of one prompt; ``others`` are the same in further runs, ``None`` where it was not asked."""
+    measured = [conversation, *others]
+    records = [None if one is None else one.acceptance for one in measured]
     known = tuple(record for record in records if record is not None)
     return Side(
         conversation.category,
@@ -322,6 +348,7 @@ def side_of(conversation: Conversation, others: Sequence[AcceptanceRecord | None
         conversation.output_tokens,
         opening_sha256(conversation.turns[0].output_ids),
         turned_over(conversation),
+        next((one.contradiction for one in measured if one is not None and one.contradiction), ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -22,26 +23,48 @@ if TYPE_CHECKING:
     from pytest_speedbench.tolerance import Tolerance
 
 
+LEAST_SHARE = Fraction(4, 5)
+"""A verdict needs data of so many of the prompts that were asked, on both sides.
+
+At four fifths the smallest drop that would be found is an eighth larger than with all of them (1 / √0.8), and a few
+outputs that rounding ends at their first token stop no release. With fewer, a verdict is one on other prompts than its
+name says.
+"""
+
+_ON_NEITHER = "without a verify step on either side"
+
+
 class Row:
-    """One category's prompts, or those of all categories that can be compared, with what is accepted of them."""
+    """One category's prompts, or those of all categories that can be compared, with what is accepted of them.
+
+    Args:
+        name: the category, or ``overall``.
+        pairs: all its prompts.
+        pairing: where they are from.
+        tolerance: the accepted drops.
+        parts: of ``overall``, the categories' rows; those with a problem lend it no prompts.
+    """
 
     def __init__(
-        self, name: str, pairs: Sequence[PromptPair], pairing: Pairing, tolerance: Tolerance, *, of_all: bool = False
+        self, name: str, pairs: Sequence[PromptPair], pairing: Pairing, tolerance: Tolerance, parts: Sequence[Row] = ()
     ) -> None:
         self.name = name
-        self.of_all = of_all
+        self.of_all = bool(parts)
         self._basis: Basis = pairing.basis
         self._tolerance = tolerance
         self._published = pairing.published.get(name)
         self._pairs = pairs
-        self.usable = [pair for pair in pairs if self._is_usable(pair)]
+        compared = [pair for row in parts if not row.problem for pair in row.usable]
+        self.usable: list[PromptPair] = compared if parts else [pair for pair in pairs if self._is_usable(pair)]
         self.before: list[StepCounts] = [pair.before for pair in self.usable if pair.before is not None]
         self.after: list[StepCounts] = [pair.after for pair in self.usable if pair.after is not None]
-        self.left_out = sum(not pair.problem for pair in pairs) - len(self.usable)
-        baseline = sum(pairing.baseline_prompts.values()) if of_all else pairing.baseline_prompts.get(name, 0)
+        self.gaps = Counter(gap for pair in pairs if not pair.problem and (gap := self._gap(pair)))
+        baseline = sum(pairing.baseline_prompts.values()) if parts else pairing.baseline_prompts.get(name, 0)
         own = len(self.after) if pairing.basis == "unpaired" else len(pairs)
         self.of_prompts = max(own, baseline)
-        self.problem = self._problem()
+        self.problem: str = self._problem()
+        known = len(self.usable) + self.gaps[_ON_NEITHER]
+        self.whole: bool = all(row.whole for row in parts) if parts else known >= max(len(pairs), baseline)
 
     @property
     def prompts(self) -> int:
@@ -113,7 +136,7 @@ class Row:
         else:
             ratio = self.ratio(AL_MACRO)
             if ratio is not None:
-                unchanged = self._basis == "paired" and not ratio.changed
+                unchanged = self._basis == "paired" and not ratio.changed and self.whole
                 verdict, reason = (Verdict.NO_REGRESSION, "") if unchanged else (verdict, reason)
                 changes = [_untested_change(ratio, self.accepted_drop(AL_MACRO, ratio.baseline), unchanged=unchanged)]
         return GateRow(self.name, self.prompts, self.of_prompts, tuple(changes), verdict, reason)
@@ -125,36 +148,70 @@ class Row:
             return pair.before is not None and pair.after is not None
         return pair.before is not None or pair.after is not None
 
+    def _gap(self, pair: PromptPair) -> str:
+        """Why a prompt without a problem says nothing, in words; empty if it says something."""
+        if self._is_usable(pair):
+            return ""
+        if not pair.in_baseline:
+            return "not in the baseline"
+        if self._basis != "paired":
+            return "without a verify step"
+        if pair.before is None and pair.after is None:
+            return _ON_NEITHER
+        return "without a verify step now" if pair.after is None else "without a verify step in the baseline only"
+
     def _problem(self) -> str:
         problems = Counter(pair.problem for pair in self._pairs if pair.problem)
-        if problems:
+        if problems and not self.of_all:
             problem, count = problems.most_common(1)[0]
             return f"{count} of {len(self._pairs)} prompts: {problem}"
         if self._basis == "aggregate" and self._published is None:
             return "the table does not have this category"
-        if self.prompts:
-            return ""
-        if self._basis == "paired":
+        if not self.prompts and self._basis == "unpaired":
+            return "one side has no prompt of this category that decoded a step"
+        if not self.prompts and set(self.gaps) == {_ON_NEITHER}:
             return "no prompt that both sides decoded a step of"
-        return "one side has no prompt of this category that decoded a step"
+        return self._too_few()
+
+    def _too_few(self) -> str:
+        """Why less than the least share of the prompts has data, by side where they are different ones; else empty."""
+        asked, compared = Counter(self._side(pair) for pair in self._pairs), Counter(map(self._side, self.usable))
+        for side, count in asked.items():
+            if compared[side] < LEAST_SHARE * count:
+                gaps = Counter(gap for pair in self._pairs if self._side(pair) == side and (gap := self._gap(pair)))
+                why = [f"{prompts} {gap}" for gap, prompts in gaps.most_common()]
+                if self.of_all:
+                    without = {pair.category for pair in self._pairs} - {pair.category for pair in self.usable}
+                    why = [f"none of {category}" for category in sorted(without)]
+                return (
+                    f"{compared[side]} of {count} prompts{side} can be compared, and a verdict needs "
+                    f"{float(LEAST_SHARE):.0%} of them" + (f": {', '.join(why)}" if why else "")
+                )
+        return ""
+
+    def _side(self, pair: PromptPair) -> str:
+        """Which of two sets of prompts it is from, in words; there is one where both sides have the same."""
+        if self._basis != "unpaired":
+            return ""
+        return " now" if pair.later else " of the baseline"
 
 
 def make_rows(pairing: Pairing, tolerance: Tolerance) -> list[Row]:
-    """The categories in alphabetical order, then all prompts of those without a problem, if they are several.
+    """The categories in alphabetical order, then all prompts together, if several categories can be compared.
 
     Raises:
         ValueError: a prompt occurs twice.
     """
     pairs = sorted(pairing.pairs, key=lambda pair: pair.question_id)
     unpaired = pairing.basis == "unpaired"
-    seen = {(pair.question_id, unpaired and pair.before is None) for pair in pairs}
+    seen = {(pair.question_id, unpaired and pair.later) for pair in pairs}
     if len(seen) < len(pairs):
         raise ValueError("a prompt occurs twice")
     categories = sorted({pair.category for pair in pairs})
     rows = [Row(name, [p for p in pairs if p.category == name], pairing, tolerance) for name in categories]
-    compared = [row for row in rows if not row.problem]
-    if pairing.together and len(compared) > 1 and (pairing.basis != "aggregate" or OVERALL in pairing.published):
-        rows.append(Row(OVERALL, [p for row in compared for p in row.usable], pairing, tolerance, of_all=True))
+    several = sum(not row.problem for row in rows) > 1
+    if pairing.together and several and (pairing.basis != "aggregate" or OVERALL in pairing.published):
+        rows.append(Row(OVERALL, pairs, pairing, tolerance, rows))
     return rows
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from pytest_speedbench.gate.pairing import (
     has_undrafted,
     is_greedy,
     key_notes,
-    make_pair,
+    pair_sides,
     sides,
     sides_of_runs,
 )
@@ -141,24 +142,13 @@ def pairing_with_table(table: PublishedFigures, candidate: Candidate) -> Pairing
 def pairing_of_baselines(reference: Baseline, candidate: Baseline) -> Pairing:
     """Pair the prompts of two baselines, as :func:`~pytest_speedbench.gate.pairing.pair_up` does those of a run."""
     before, after = sides(reference), sides(candidate)
-    undrafted = has_undrafted((*before.values(), *after.values()))
-    known = {side.category for side in before.values()}
-    pairs = [
-        make_pair(name, before.get(name), side, undrafted=undrafted)
-        for name, side in after.items()
-        if name in before or side.category not in known
-    ]
     both = len(before.keys() & after.keys())
     notes = (
         f"{both} prompts are in both baselines, of {len(before)} in the reference and {len(after)} in the candidate.",
     )
-    return Pairing(
-        pairs=tuple(pairs),
-        against=describe(reference),
-        figure=TOKENS_PER_DECODE_STEP if undrafted else ACCEPTANCE_LENGTH,
-        baseline_prompts=counts_by_category(before.values()),
-        noise=run_noise(reference, undrafted=undrafted),
-        draft_length=max((record.draft_length for side in after.values() for record in side.records), default=0),
+    pairing = pair_sides(reference, before, after, lambda undrafted: run_noise(reference, undrafted=undrafted))
+    return replace(
+        pairing,
         notes=(
             *key_notes(reference, candidate),
             *(notes if both < max(len(before), len(after)) else ()),
@@ -181,12 +171,12 @@ def _sides_of(candidate: Candidate) -> dict[str, Side]:
 def _one_sided(question_id: str, side: Side, *, undrafted: bool, is_baseline: bool) -> PromptPair:
     counts = StepCounts.of(side.records, undrafted=undrafted)
     problem = ""
-    if not side.records:
-        problem = "the baseline has no acceptance record" if is_baseline else "the engine gave no acceptance record"
+    if side.problem:
+        problem = f"the baseline has {side.problem}" if is_baseline else f"the engine gave {side.problem}"
     elif undrafted and any(record.decode_steps is None for record in side.records):
         problem = "the engine does not say how many decode steps had no draft"
     before, after = (counts, None) if is_baseline else (None, counts)
-    return PromptPair(question_id, side.category, before, after, side.turns, problem, side.exposed)
+    return PromptPair(question_id, side.category, before, after, side.turns, problem, side.exposed, is_baseline)
 
 
 def _chunks_against_table(candidate: Candidate, after: Mapping[str, Side]) -> tuple[PromptPair, ...]:
@@ -196,15 +186,15 @@ def _chunks_against_table(candidate: Candidate, after: Mapping[str, Side]) -> tu
 
 
 def _counted_in_chunks(question_id: str, side: Side, counted: Sequence[Mapping[int, int] | None]) -> PromptPair:
-    known = [lengths for lengths in counted if lengths]
+    known = [lengths for lengths in counted if lengths is not None]
     problem = ""
-    if not side.records:
-        problem = "the engine gave no acceptance record"
+    if side.problem:
+        problem = f"the engine gave {side.problem}"
     elif any(record.undrafted_steps is None for record in side.records):
         problem = "the engine does not say how many decode steps had no draft"
     elif not known:
         problem = "it is not known which steps the outputs' ends cut"
-    histograms = [[lengths.get(length, 0) for length in range(1, max(lengths) + 1)] for lengths in known]
+    histograms = [[lengths.get(length, 0) for length in range(1, max(lengths, default=0) + 1)] for lengths in known]
     counts = None if problem else StepCounts.of_histograms(histograms)
     return PromptPair(question_id, side.category, None, counts, side.turns, problem, side.exposed)
 

@@ -44,6 +44,11 @@ class Turn:
     exposure: Exposure | None = None
 
     @property
+    def contradiction(self) -> str:
+        """Why the record cannot be of this output, in words; empty if it can be, or without one."""
+        return "" if self.acceptance is None else self.acceptance.contradiction(len(self.output_ids))
+
+    @property
     def first_token_s(self) -> float:
         """When the first token arrived."""
         return self.emissions[0][0]
@@ -73,6 +78,11 @@ class Conversation:
         """The turns' records pooled; ``None`` unless every turn has one (a part is not the whole)."""
         records = [turn.acceptance for turn in self.turns if turn.acceptance is not None]
         return pool(records) if len(records) == len(self.turns) else None
+
+    @property
+    def contradiction(self) -> str:
+        """Why a turn's record cannot be of its output, in words; of the first such turn. Empty if all can be."""
+        return next((turn.contradiction for turn in self.turns if turn.contradiction), "")
 
     @property
     def output_tokens(self) -> int:

@@ -42,7 +42,7 @@ def test_a_part_is_gated_against_the_whole(bench: Bench) -> None:
     bench.run("--speedbench-split=own.jsonl", "--speedbench-update").assert_outcomes(passed=1)
     result = bench.run("--speedbench-split=own.jsonl", "--speedbench-where=difficulty=hard")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["* coding *6/12 *no regression*"])
+    result.stdout.fnmatch_lines(["* coding *6/12 *undecided*"])  # unchanged prompts say nothing of the other half
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pytest_speedbench.baselines import Baseline, write_baseline
+from pytest_speedbench.baselines.schema import BaselineSummary
 from pytest_speedbench.cli import main
 from pytest_speedbench.options import OPTIONS
 from tests.unit.metrics.runs import conversation, run, turn
@@ -112,7 +114,10 @@ def test_mistakes(arguments: tuple[str, ...], words: str, capsys: pytest.Capture
 
 
 def test_a_baseline_without_steps(capsys: pytest.CaptureFixture[str]) -> None:
-    empty = Baseline.from_run(run([conversation("1", "qa", turn([]))]), date="2026-03-01")
+    rows = [conversation("0", "qa", turn([1])), conversation("1", "qa", turn([]))]
+    stored = Baseline.from_run(run(rows), date="2026-03-01")
+    last = stored.prompts[-1:]
+    empty = msgspec.structs.replace(stored, prompts=last, summary=BaselineSummary.of(last, stored.source))
     write_baseline(Path("kept"), empty)
     assert main(["power", "small/split", "--baseline-dir", "kept"]) == 4
     assert "Nothing can be planned from small/split" in capsys.readouterr().err

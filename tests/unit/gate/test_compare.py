@@ -22,7 +22,7 @@ from pytest_speedbench.gate import (
     compare,
 )
 from pytest_speedbench.tolerance import Tolerance, parse_tolerance
-from tests.unit.gate.pairs import counts, even, one_category, pairing, record, redrawn, scaled
+from tests.unit.gate.pairs import Prompt, counts, even, one_category, pairing, record, redrawn, scaled
 
 CATEGORIES = tuple("abcdefghijk")
 LENGTHS = [1.5, 2.2, 3.3, 1.7]
@@ -174,12 +174,80 @@ def test_missing_data_does_not_pass() -> None:
 
 
 def test_a_category_with_missing_data_stays_out_of_the_overall_row() -> None:
-    data = pairing({name: (LENGTHS, scaled(LENGTHS, 0.5) if name == "c" else LENGTHS) for name in "abc"})
+    data = pairing({name: (LENGTHS, scaled(LENGTHS, 0.5) if name == "c" else LENGTHS) for name in "abcde"})
     pairs = tuple(replace(pair, problem="broken") if pair.question_id == "c-01" else pair for pair in data.pairs)
     result = compare(replace(data, pairs=pairs))
     assert result.overall is not None
-    assert (result.overall.prompts, result.overall.verdict) == (8, Verdict.NO_REGRESSION)
+    assert (result.overall.prompts, result.overall.change_of("al_macro").change) == (16, 0.0)  # type: ignore[union-attr]
     assert result.failed
+
+
+def test_all_prompts_together_have_no_verdict_without_enough_of_the_categories() -> None:
+    data = pairing(dict.fromkeys("abc", (LENGTHS, LENGTHS)))
+    pairs = tuple(replace(pair, problem="broken") if pair.question_id == "c-01" else pair for pair in data.pairs)
+    overall = compare(replace(data, pairs=pairs)).overall
+    assert overall is not None
+    assert (overall.prompts, overall.of_prompts, overall.verdict) == (8, 12, Verdict.MISSING)
+    assert overall.reason == "8 of 12 prompts can be compared, and a verdict needs 80% of them: none of c"
+
+
+NO_STEP = "8 of 12 prompts can be compared, and a verdict needs 80% of them: 4 without a verify step "
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ([2.0] * 12, [2.0] * 8 + [None] * 4, NO_STEP + "now"),
+        ([2.0] * 8 + [None] * 4, [2.0] * 12, NO_STEP + "in the baseline only"),
+        ([2.0] * 8 + [None] * 4, [2.0] * 8 + [None] * 4, NO_STEP + "on either side"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["detect", "prove"])
+def test_a_verdict_needs_four_fifths_of_its_prompts(
+    before: list[Prompt], after: list[Prompt], reason: str, mode: GatePolicyName
+) -> None:
+    result = compare(one_category(before, after), GatePolicy(mode=mode))
+    assert [(row.verdict, row.reason) for row in result.rows] == [(Verdict.MISSING, reason)]
+    assert result.failed
+    four_fifths = compare(one_category([*before[:8], before[-1], before[-1]], [*after[:8], after[-1], after[-1]]))
+    assert not four_fifths.failed
+    assert any("A verdict needs 80% of its prompts." in note for note in four_fifths.notes)
+
+
+def test_prompts_that_the_baseline_lacks_are_not_passed_over() -> None:
+    kept = one_category(LENGTHS * 3, LENGTHS * 3).pairs[:3]
+    lacking = tuple(PromptPair(f"new-{n}", "qa", None, counts(2.0), in_baseline=False) for n in range(9))
+    result = compare(Pairing((*kept, *lacking), draft_length=3, baseline_prompts={"qa": 3}))
+    (row,) = result.rows
+    assert row.verdict is Verdict.MISSING
+    assert row.reason == ("3 of 12 prompts can be compared, and a verdict needs 80% of them: 9 not in the baseline")
+    assert result.failed
+
+
+def test_unchanged_prompts_vouch_for_themselves_only() -> None:
+    """An unchanged prompt says nothing of those that have no data or were not asked."""
+    lengths = [2.0, 2.4, 1.8, 3.0, 2.2] * 4
+    (one_lacks,) = compare(one_category([*lengths, 2.0], [*lengths, None])).rows
+    assert one_lacks.verdict is Verdict.UNDECIDED
+    change = macro(one_lacks)
+    assert change.change == 0.0
+    assert change.lower is not None
+    assert change.lower < -0.01
+    part = replace(one_category(lengths, lengths), baseline_prompts={"qa": 80})
+    assert compare(part).rows[0].verdict is Verdict.UNDECIDED
+    assert not compare(part).failed
+    assert compare(part, GatePolicy(mode="prove")).failed
+    (ends_at_once,) = compare(one_category([*lengths, None], [*lengths, None])).rows
+    assert ends_at_once.verdict is Verdict.NO_REGRESSION, "an output without a step is as unchanged as another"
+
+
+@pytest.mark.parametrize("prompts", [1, 2])
+def test_few_unchanged_prompts_of_many_are_no_proof(prompts: int) -> None:
+    part = replace(one_category([2.0] * prompts, [2.0] * prompts), baseline_prompts={"qa": 32})
+    for mode in ("detect", "prove"):
+        result = compare(part, GatePolicy(mode=mode))
+        assert [(row.verdict, row.tested) for row in result.rows] == [(Verdict.UNDECIDED, False)]
+        assert result.failed
 
 
 def test_nothing_at_all_does_not_pass() -> None:

@@ -164,9 +164,10 @@ def test_a_prompt_without_a_decode_step_is_left_out() -> None:
     measured = run(
         [*(conversation(str(n), "a", turn([1, 2, 3, 0])) for n in range(4)), conversation("x", "a", turn([]))]
     )
-    planned = plan(Baseline.from_run(measured, date="2026-03-01"), [0.05], GatePolicy())
+    stored = Baseline.from_run(measured, date="2026-03-01")
+    planned = plan(stored, [0.05], GatePolicy())
     assert (planned.unusable, planned.rows[0].prompts) == (1, 4)
-    only = Baseline.from_run(run([conversation("x", "a", turn([]))]), date="2026-03-01")
+    only = msgspec.structs.replace(stored, prompts=stored.prompts[-1:])
     with pytest.raises(ValueError, match="no prompt with a decode step"):
         plan(only, [0.05], GatePolicy())
 
