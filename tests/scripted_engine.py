@@ -14,6 +14,7 @@ its output; how much it "accepts" is set by the pair's engine arguments:
     silent      give no acceptance record: "records", or "steps" to emit the decoded tokens all together as well
     start_s     seconds that the start takes
     preempted   say that every request was preempted so often
+    ends        number of prompts, of those whose id ends in a smaller one, whose output is an end of sequence only
     fail_at     number of the request at which the engine fails
     slow_s      seconds per token
     end         the id that ends a sequence, by its own account (default 0)
@@ -108,6 +109,11 @@ class ScriptedEngine:
         output = self._output(request)
         self._texts.append(request.prompt_ids + output)
         steps: list[VerifyStep] = []
+        number = request.request_id.partition("/")[0].rpartition("-")[2]
+        if number.isdigit() and int(number) < self._number("ends"):
+            yield Emission((0,), time.perf_counter())
+            yield Finish("stop", self._record(steps, 0))
+            return
         yield Emission(output[:1], time.perf_counter())
         done, discarded = 1, 0
         if self._pair.engine_args.get("silent") == "steps":
