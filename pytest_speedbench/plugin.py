@@ -187,7 +187,8 @@ class _Summary:
 
     def _nothing_measured(self) -> str:
         """In words that options on the command line measured nothing; empty if they did, or none was given."""
-        options = [str(arg) for arg in self._config.invocation_params.args if str(arg).startswith("--speedbench-")]
+        args = map(str, self._config.invocation_params.args)
+        options = [arg.partition("=")[0] for arg in args if arg.startswith("--speedbench-")]  # values may be secrets
         shows = any(getattr(self._config.option, name, False) for name in _SHOWING)
         if not options or shows or any(plain["type"] in _MEASURED for plain in self._all_entries()):
             return ""

@@ -82,12 +82,10 @@ class StoredBaselines:
         path = baseline_path(folder, new.pair, new.split)
         seen, old = self._staging.unchanged(path, self._shown(path)), self._replaced(folder, new, run)
         prompts = [prompt.id for prompt in new.prompts]
-        partial = len(run.conversations) < run.split.prompts
-        if (
-            partial
-            and old is not None
-            and not any(set(prompts) <= set(entry.prompts) for entry in self._staging.of(path))
-        ):
+        partial = old is not None and len(run.conversations) < run.split.prompts
+        lacks = {prompt.id for prompt in old.prompts}.difference(prompts) if old is not None and partial else set()
+        whole_is_staged = any(set(prompts) | lacks <= set(entry.prompts) for entry in self._staging.of(path))
+        if old is not None and lacks and not whole_is_staged:
             check_keeps_prompts(old, prompts, self._shown(path))
         if settings.repeat > 1:
             new = Baseline.from_runs([run, *repeats()], date=date)
@@ -106,6 +104,7 @@ class StoredBaselines:
             engine=new.recorded.engine,
             note="; ".join(words for words in (_calibration_note(old, new), note) if words),
             lines=baseline_changes(old, new) if seen is None or old is not None else [_UNREADABLE],
+            lacks=len(lacks),
         )
         self._keep(item, run, entry)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,17 +80,10 @@ def _write(root: Path, staged: Sequence[StagedEntry]) -> Update:
     places: dict[str, list[StagedEntry]] = {}
     for entry in staged:
         places.setdefault(entry.path, []).append(entry)
-    for path, entries in places.items():
-        problem = clash(entries)
-        if problem:
-            return _nothing(f"{shown(Path(path), root)} cannot hold two measurements: {problem}. {CLASH_REMEDY}", True)
     kept = [chosen(entries) for _, entries in sorted(places.items())]
-    try:
-        put_in_place([Draft(Path(entry.path), Path(entry.draft), entry.seen) for entry in kept])
-    except ChangedError as error:
-        return _nothing(changed(shown(error.path, root)), True)
-    except OSError as error:
-        return _nothing(f"a file cannot be moved to its place ({error})", True)
+    problem = _refused(root, places, kept) or _not_moved(root, kept)
+    if problem:
+        return _nothing(problem, failed=True)
     lines: list[str] = []
     for entry in kept:
         note = f" ({entry.note})" if entry.note else ""
@@ -100,6 +93,29 @@ def _write(root: Path, staged: Sequence[StagedEntry]) -> Update:
         if others:
             lines.append(f"  of {entry.test}; {_named(others)} measured it too")
     return Update(lines, written=True)
+
+
+def _refused(root: Path, places: Mapping[str, Sequence[StagedEntry]], kept: Sequence[StagedEntry]) -> str:
+    """Why these files may not be written; empty if they may."""
+    for path, entries in places.items():
+        problem = clash(entries)
+        if problem:
+            return f"{shown(Path(path), root)} cannot hold two measurements: {problem}. {CLASH_REMEDY}"
+    for entry in kept:
+        if entry.lacks:  # the test that staged all of them did not pass
+            return f"{entry.test} lacks {entry.lacks} prompts of the baseline {shown(Path(entry.path), root)}"
+    return ""
+
+
+def _not_moved(root: Path, kept: Sequence[StagedEntry]) -> str:
+    """Put files in their places; why that cannot be done, empty if it was."""
+    try:
+        put_in_place([Draft(Path(entry.path), Path(entry.draft), entry.seen) for entry in kept])
+    except ChangedError as error:
+        return changed(shown(error.path, root))
+    except OSError as error:
+        return f"a file cannot be moved to its place ({error})"
+    return ""
 
 
 def _nothing(reason: str, failed: bool = False) -> Update:

@@ -126,6 +126,7 @@ class StagedEntry(msgspec.Struct, frozen=True, tag="staged"):
         engine: what decoded.
         note: of its calibration.
         lines: what is to be said of it: its figures and what it replaces.
+        lacks: how many prompts of the baseline it replaces are not in it.
     """
 
     test: str
@@ -140,6 +141,7 @@ class StagedEntry(msgspec.Struct, frozen=True, tag="staged"):
     engine: str
     note: str
     lines: list[str]
+    lacks: int = 0
 
 
 Entry = MeasurementEntry | GateEntry | LosslessEntry | SpeedEntry | BaselineEntry | StagedEntry

@@ -258,6 +258,17 @@ def test_of_a_part_and_the_whole_the_whole_is_kept(bench: Bench) -> None:
         assert len(json.loads(bench.baseline().read_text())["prompts"]) == 36
 
 
+def test_a_part_never_replaces_the_whole_that_a_skipped_test_measured(bench: Bench) -> None:
+    bench.run("--speedbench-update")
+    before = bench.baseline().read_bytes()
+    source = GATES.format("prompts=6").replace("def test_two", "    pytest.skip('enough')\n\ndef test_two", 1)
+    bench.write_test("import pytest\n" + source)
+    result = bench.run("--speedbench-update")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([NOTHING + "*test_two lacks 30 prompts of the baseline baselines/good/small.json"])
+    assert bench.baseline().read_bytes() == before
+
+
 def test_parts_that_overlap_or_not_are_refused(bench: Bench) -> None:
     bench.write_test(GATES.format("categories=['math']").replace("measure()", "measure(categories=['coding'])"))
     result = bench.run("--speedbench-update")
