@@ -27,13 +27,13 @@ _OF_A_SECRET_TOKEN = frozenset(
 _NAMES_ONE = frozenset({"env", "environment", "file", "path", "variable"})
 """At the end of a name: its value says where the secret is, and is none."""
 
-_ADDRESS = re.compile(r"(?<=://)[^\s/?#'\"]+@|\b[^\s/@:='\",]+:[^\s/@'\",]+@(?=[\w\[])")
+_ADDRESS = re.compile(r"(?<=://)[^\s/?#'\"]+@|\b[^\s/@:='\",]{1,128}:[^\s/@'\",]{1,512}@(?=[\w\[])")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)(?=\S*[\d._~+/=-]|\S{16})[\w.~+/=-]+")
 _LOOKS = re.compile(
     r"\bhf_(?=[A-Za-z]*[A-Z0-9])[A-Za-z0-9]{12,}|\bsk-[\w-]{12,}|\bnvapi-[\w-]{12,}|\bgh[opsu]_\w{16,}"
     r"|\bgithub_pat_\w{16,}|\bxox[abp]-[\w-]{10,}|\bAKIA[A-Z0-9]{12,}|\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*"
 )
-_NAMED = re.compile(r"(?<![\w-])([\w-]*[A-Za-z][\w-]*)(\\?[\"']?\s*[=:]\s*|(?<=\w)\s+(?=[^\s=:-]))")
+_NAMED = re.compile(r"(?<![\w-])(?=[\d_-]*[A-Za-z])([\w-]+)(\\?[\"']?\s*[=:]\s*|(?<=\w)\s+(?=[^\s=:-]))")
 _VALUE = re.compile(r"(\\?[\"']?)(?:bearer\s+|basic\s+)?([^\s\"',;&)}\]\\]+)", re.IGNORECASE)
 _PLAIN = re.compile(r"[+-]?\d+(\.\d+)?|true|false|null|none", re.IGNORECASE)
 
@@ -63,8 +63,9 @@ def redact_text(text: str) -> str:
         parts.append(text[place : found.end()])
         place = found.end()
         is_flag = found.group(1).startswith("--")
-        value = _VALUE.match(text, place) if found.group(2).strip() or is_flag else None
-        if value and is_secret_name(found.group(1)) and not _PLAIN.fullmatch(value.group(2)):
+        named = (found.group(2).strip() or is_flag) and is_secret_name(found.group(1))
+        value = _VALUE.match(text, place) if named else None
+        if value and not _PLAIN.fullmatch(value.group(2)):
             parts.append(value.group(1) + REDACTED)
             place = value.end()
     return "".join([*parts, text[place:]])
