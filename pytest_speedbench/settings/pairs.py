@@ -20,7 +20,6 @@ ADDRESSES = ("python", "endpoint", "command")
 """Where an engine is."""
 DROPPED = "dropped"
 """Where merged settings keep what they no longer say."""
-_TOLD_BY_NAME = (*ADDRESSES, "draft_length", *SHARED_SETTINGS)
 
 _BUNDLED_ARGS: Mapping[str, Mapping[str, EngineArg]] = MappingProxyType(
     {
@@ -174,7 +173,8 @@ def dropped_words(given: Mapping[str, Any], whose: str, for_what: str) -> tuple[
         for_what: for what it was meant, and for what it is not.
     """
     args = given.get("engine_args") or {}
-    names = [*(f"engine_args.{name}" for name in args), *(key for key in given if key in _TOLD_BY_NAME and given[key])]
+    others = (key for key, value in given.items() if key != "engine_args" and value is not None)
+    names = [*(f"engine_args.{name}" for name in args), *others]
     if not names:
         return ()
     shared = " Say dtype, tensor_parallel and context_tokens as keys of their own: they hold on every engine."
