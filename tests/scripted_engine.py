@@ -15,6 +15,7 @@ its output; how much it "accepts" is set by the pair's engine arguments:
     start_s     seconds that the start takes
     preempted   say that every request was preempted so often
     ends        number of prompts, of those whose id ends in a smaller one, whose output is an end of sequence only
+    stepless    number of prompts, of those whose id ends in a smaller one, whose record has no step
     fail_at     number of the request at which the engine fails
     slow_s      seconds per token
     end         the id that ends a sequence, by its own account (default 0)
@@ -129,6 +130,8 @@ class ScriptedEngine:
             discarded = step.accepted_tokens + 1 - len(tokens)
             done += len(tokens)
             yield Emission(tokens, time.perf_counter())
+        if number.isdigit() and int(number) < self._number("stepless"):
+            steps, discarded = [], 0
         yield Finish("length", self._record(steps, discarded), preemptions=int(self._number("preempted")))
 
     def _record(self, steps: list[VerifyStep], discarded: int) -> AcceptanceRecord | None:

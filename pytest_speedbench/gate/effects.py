@@ -320,10 +320,11 @@ class Estimate:
     def detectable_drop(self, tolerance: float, level: float) -> float:
         """The smallest true relative drop that is found with a probability of 80 % at the one-sided ``level``.
 
-        Approximately the tolerance and (t at the level + t at 80 %) standard errors, with the spread seen here.
+        Approximately the tolerance and (t at the level + t at 80 %) standard errors, with the spread seen here
+        and what the rest may add to it.
         """
         quantiles = -float(stdtrit(self.freedom, level)) + float(stdtrit(self.freedom, POWER))
-        return 1 - (1 - tolerance) * exp(-quantiles * sqrt(self.variance))
+        return 1 - (1 - tolerance) * exp(-quantiles * sqrt(max(self.variance, self.variance_of_rest)))
 
 
 def satterthwaite(one: T, freedom_of_one: T, other: float, freedom_of_other: float) -> T:

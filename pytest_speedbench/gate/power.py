@@ -45,7 +45,7 @@ from pytest_speedbench.gate.rows import Row, make_rows
 from pytest_speedbench.gate.sequential import share_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -161,6 +161,7 @@ class PowerPlan:
         rows: the categories in alphabetical order.
         overall: all prompts together; ``None`` for a single category.
         unusable: prompts of the baseline without a decode step.
+        not_judged: the categories that a gate cannot judge, with the reason in words; they have no row.
     """
 
     against: str
@@ -174,6 +175,7 @@ class PowerPlan:
     rows: tuple[RowPlan, ...]
     overall: RowPlan | None
     unusable: int
+    not_judged: Mapping[str, str]
 
     @property
     def all_rows(self) -> tuple[RowPlan, ...]:
@@ -199,9 +201,11 @@ def plan(baseline: Baseline, drops: Iterable[float], policy: GatePolicy, *, powe
     if not all(0 < share < 1 for share in (*wanted, power)):
         raise ValueError("drops and their probability are shares between 0 and 1")
     pairing = _with_itself(baseline)
-    rows = [row for row in make_rows(pairing, policy.tolerance) if not row.problem]
+    made = make_rows(pairing, policy.tolerance)
+    rows = [row for row in made if not row.problem]
     if not rows:
-        raise ValueError("the baseline has no prompt with a decode step")
+        stepless = all(pair.before is None for pair in pairing.pairs)
+        raise ValueError("the baseline has no prompt with a decode step" if stepless else made[0].problem)
     tests = sum(row.gates(metric) for row in rows for metric in metrics_of(pairing, policy))
     level = policy.family_error / tests
     planned = [_row(row, pairing, wanted, level, power) for row in rows]
@@ -216,7 +220,8 @@ def plan(baseline: Baseline, drops: Iterable[float], policy: GatePolicy, *, powe
         drops=wanted,
         rows=tuple(row for row, source in zip(planned, rows, strict=True) if not source.of_all),
         overall=next((row for row, source in zip(planned, rows, strict=True) if source.of_all), None),
-        unusable=len(pairing.pairs) - sum(row.prompts for row in rows if not row.of_all),
+        unusable=sum(pair.before is None for pair in pairing.pairs),
+        not_judged={row.name: row.problem for row in made if row.problem},
     )
 
 

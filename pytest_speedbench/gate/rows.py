@@ -152,10 +152,10 @@ class Row:
         """Why a prompt without a problem says nothing, in words; empty if it says something."""
         if self._is_usable(pair):
             return ""
-        if not pair.in_baseline:
-            return "not in the baseline"
         if self._basis != "paired":
             return "without a verify step"
+        if not pair.in_baseline:
+            return "not in the baseline"
         if pair.before is None and pair.after is None:
             return _ON_NEITHER
         return "without a verify step now" if pair.after is None else "without a verify step in the baseline only"

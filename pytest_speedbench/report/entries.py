@@ -13,7 +13,8 @@ from pytest_speedbench.report.speed import SpeedEntry
 class FigureRow(msgspec.Struct, frozen=True):
     """Acceptance of one category, or of everything together. ``None`` is absent, not zero.
 
-    ``rates`` are the conditional acceptance rates at draft positions 1 … K.
+    ``missing`` prompts have no length, for want of a record or of a verify step; ``rates`` are the conditional
+    acceptance rates at draft positions 1 … K.
     """
 
     name: str

@@ -138,7 +138,7 @@ def figure_row(name: str, figures: AcceptanceFigures, output_tokens: int) -> Fig
     return FigureRow(
         name=name,
         prompts=figures.conversations,
-        missing=figures.missing,
+        missing=figures.missing + figures.without_verify_steps,
         al_macro=figures.al_macro,
         al_pooled=figures.al_pooled,
         rates=list(figures.conditional_rates),

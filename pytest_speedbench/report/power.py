@@ -71,6 +71,8 @@ def _words(plan: PowerPlan) -> Iterator[str]:
         yield f"{ABSENT}: fewer than {MIN_PROMPTS} prompts are not judged."
     if plan.unusable:
         yield f"{plan.unusable} prompts of the baseline ended before their first decode step and are not counted."
+    for name, reason in plan.not_judged.items():
+        yield f"{name}: no gate can judge it. {reason[0].upper()}{reason[1:]}."
     yield from _noise_words(plan, hidden=any(need.by_noise for need in needs))
 
 

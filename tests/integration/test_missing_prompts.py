@@ -38,3 +38,31 @@ def test_a_baseline_cut_to_a_few_prompts_does_not_pass(bench: Bench, policy: str
     result = bench.run(f"--speedbench-policy={policy}")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*math*1 of 12 prompts can be compared*", "*11 not in the baseline*"])
+
+
+STEPLESS = "--speedbench-engine-args=accept=0.7,stepless=10"
+
+
+@pytest.mark.parametrize("option", ["--speedbench-policy=detect", "--speedbench-policy=prove", "--speedbench-update"])
+def test_records_without_a_step_for_long_outputs_neither_pass_nor_become_a_baseline(bench: Bench, option: str) -> None:
+    bench.run("--speedbench-update").assert_outcomes(passed=1)
+    stored = bench.baseline().read_bytes()
+    result = bench.run(STEPLESS, option)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*0 verify steps accepted 0 draft tokens*Its acceptance record is not of these tokens*"]
+    )
+    assert bench.baseline().read_bytes() == stored
+
+
+def test_a_measurement_says_how_many_prompts_have_no_length(bench: Bench) -> None:
+    bench.run("--speedbench-update").assert_outcomes(passed=1)
+    bench.run(f"{ENDS}11", NOTE).stdout.fnmatch_lines([" coding *12 (11 without) *"])
+
+
+def test_unchanged_prompts_prove_nothing_of_those_that_were_not_asked(bench: Bench) -> None:
+    bench.run("--speedbench-update").assert_outcomes(passed=1)
+    bench.run("--speedbench-prompts=12").assert_outcomes(passed=1)
+    result = bench.run("--speedbench-prompts=12", "--speedbench-policy=prove")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*is not shown to be as good as*"])

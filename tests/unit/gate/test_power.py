@@ -15,6 +15,7 @@ from pytest_speedbench.baselines import Baseline
 from pytest_speedbench.gate import GatePolicy, Pairing, PromptPair, StepCounts, compare
 from pytest_speedbench.gate.effects import RunNoise
 from pytest_speedbench.gate.power import FigurePlan, Need, PowerPlan, RowPlan, plan
+from pytest_speedbench.report.power import power_lines
 from pytest_speedbench.tolerance import parse_tolerance
 from tests.unit.metrics.runs import conversation, run, turn
 
@@ -164,12 +165,22 @@ def test_a_prompt_without_a_decode_step_is_left_out() -> None:
     measured = run(
         [*(conversation(str(n), "a", turn([1, 2, 3, 0])) for n in range(4)), conversation("x", "a", turn([]))]
     )
-    stored = Baseline.from_run(measured, date="2026-03-01")
-    planned = plan(stored, [0.05], GatePolicy())
+    planned = plan(Baseline.from_run(measured, date="2026-03-01"), [0.05], GatePolicy())
     assert (planned.unusable, planned.rows[0].prompts) == (1, 4)
-    only = msgspec.structs.replace(stored, prompts=stored.prompts[-1:])
+    only = Baseline.from_run(run([conversation("x", "a", turn([]))]), date="2026-03-01")
     with pytest.raises(ValueError, match="no prompt with a decode step"):
         plan(only, [0.05], GatePolicy())
+
+
+def test_a_category_that_no_gate_can_judge_is_named() -> None:
+    decoded = [conversation(f"{c}{n}", c, turn([1, 2, 3, 0])) for c in "ab" for n in range(4)]
+    ended = [conversation(f"b{n}", "b", turn([])) for n in range(4, 8)]
+    planned = plan(Baseline.from_run(run([*decoded, *ended]), date="2026-03-01"), [0.05], GatePolicy())
+    assert [row.name for row in planned.all_rows] == ["a"]
+    assert planned.unusable == 4
+    reason = "4 of 8 prompts can be compared, and a verdict needs 80% of them: 4 without a verify step on either side"
+    assert planned.not_judged == {"b": reason}
+    assert any("b: no gate can judge it. 4 of 8" in line for line in power_lines(planned, width=160, colour=False))
 
 
 @pytest.mark.parametrize("drop", [0.0, 1.0, -0.1])

@@ -18,7 +18,7 @@ from pytest_speedbench.gate.sequential import LAST_SHARE, looks_at, share_of
 from pytest_speedbench.measure.run import Conversation, Run
 from pytest_speedbench.tolerance import parse_tolerance
 from tests.unit.gate.pairs import asked, even, geometric, record, redrawn, run_of
-from tests.unit.metrics.runs import run
+from tests.unit.metrics.runs import run, turn
 
 Records = Sequence[AcceptanceRecord | None]
 World = Mapping[str, tuple[Records, Records]]
@@ -219,6 +219,24 @@ def test_data_missing_after_an_undecided_look_does_not_pass() -> None:
     assert (row.verdict, row.reason) == (Verdict.MISSING, "1 of 20 prompts: the engine gave no acceptance record")
     assert row.changes == ()
     assert played.result.failed
+
+
+def test_a_look_at_too_few_prompts_with_data_decides_nothing() -> None:
+    world = world_of(1, 30, {"a": 0.4, "b": 0.4})
+    reference = run_of({name: before for name, (before, _) in world.items()})
+    rows = conversations({name: after for name, (_, after) in world.items()})
+    ended = [replace(row, turns=(turn([]),)) for row in rows[:30]]
+    half = [ended[i] if i % 2 and i < 20 else rows[i] for i in range(30)]
+    played = play(reference, [*half, *rows[30:]])
+    assert "a" not in played.decided
+    assert "b" in played.decided
+    row = played.row("a")
+    assert row.verdict is Verdict.MISSING
+    assert row.reason == (
+        "20 of 30 prompts can be compared, and a verdict needs 80% of them: 10 without a verify step now"
+    )
+    single = play(reference, [*ended[:1], *rows[1:]])
+    assert single.decided == {"a", "b"}, "one of five is not too many"
 
 
 def test_prompts_that_the_baseline_lacks_do_not_keep_a_category_from_being_decided() -> None:
