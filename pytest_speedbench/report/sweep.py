@@ -58,19 +58,21 @@ def conclusion(at: AtConcurrency, sure: str) -> list[str]:
     best = at.row(at.best)
     speedup = f"{_ratio(best.speedup)} the Output TPS of no drafter"
     others = [f"K = {k}" for k in at.may_be_best if k != at.best]
+    word = "best" if at.pays == "speed-up" else "fastest"  # a slowdown is not a best
     if len(at.rows) == 2:
         lines = [f"K = {at.best}: {speedup}."]
     elif others:
         lines = [
-            f"best: K = {at.best}, {speedup}; not surely faster than {', '.join(others)} "
+            f"{word}: K = {at.best}, {speedup}; not surely faster than {', '.join(others)} "
             f"(with {sure} the best is one of these {len(at.may_be_best)})."
         ]
     else:
-        lines = [f"best: K = {at.best}, {speedup}; faster than every other K, with {sure}."]
+        lines = [f"{word}: K = {at.best}, {speedup}; faster than every other K, with {sure}."]
     if at.pays == "slowdown":
-        lines.append("Speculation is a slowdown here: with every K the engine is slower than without a drafter.")
+        slower = "with every K the engine is slower than without a drafter, so that no draft length pays"
+        lines.insert(0, f"Speculation is a slowdown here: {slower}.")
     elif at.pays == "undecided":
-        lines.append("No K is surely faster than no drafter here.")
+        lines.insert(0, "No K is surely faster than no drafter here.")
     return lines
 
 

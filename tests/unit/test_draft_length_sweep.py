@@ -153,6 +153,10 @@ def test_each_concurrency_has_its_own_answer() -> None:
     assert "best: K = 3, 1.600× [" in text
     assert "faster than every other K, with 99%." in text
     assert text.count("Speculation is a slowdown here") == 1
+    _, slow = text.split("concurrency 8")
+    assert "so that no draft length pays." in slow
+    assert "best:" not in slow, "a slowdown is not a best"
+    assert slow.index("Speculation is a slowdown") < slow.index("fastest: K = 1, ")
 
 
 def test_no_difference_is_undecided() -> None:
@@ -162,6 +166,8 @@ def test_no_difference_is_undecided() -> None:
     text = "\n".join(draft_length_lines(result, width=100, colour=False))
     assert "with 99% the best is one of these 3" in text
     assert "No K is surely faster than no drafter here." in text
+    assert "best:" not in text
+    assert "fastest: K = " in text
 
 
 def test_a_machine_that_slows_down_is_warned_of() -> None:
