@@ -90,7 +90,8 @@ def read_baseline(path: Path, *, record_command: str) -> Baseline:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise BaselineError(
             f"{path} is not a pytest-speedbench baseline.",
-            f"Move it out of the baselines folder, or record a baseline over it with: {record_command}",
+            "It was left as it is. Name a baseline instead; if it lies where one is to be, move it away and record "
+            f"one with: {record_command}",
         )
     _check_version(path, data.get("schema_version"), record_command)
     try:

@@ -150,6 +150,19 @@ def test_other_settings_are_not_comparable(baseline: str, capsys: pytest.Capture
     assert "output limit in tokens: 60 in the reference, 30 in the candidate" in err
 
 
+@pytest.mark.parametrize("content", ['{"benchmarks": []}', "[1, 2]"])
+def test_results_of_another_tool_are_refused_without_advice_to_overwrite_them(
+    project: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    file = project / "results.json"
+    file.write_text(content)
+    assert main(["compare", str(file), "good"]) == 4
+    said = capsys.readouterr().err
+    assert "results.json is not a pytest-speedbench baseline. It was left as it is." in said
+    assert "over it" not in said
+    assert file.read_text() == content
+
+
 def test_a_published_table(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = {
         "format": FORMAT,
