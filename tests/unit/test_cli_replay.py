@@ -100,7 +100,7 @@ def test_commands_that_decode_do_not_replay(
         ),
         (["replay", "tiny-eagle3/mini", "--drafter=suffix"], "The drafter 'suffix' cannot be replayed"),
         (["replay", "tiny-eagle3/mini", "--drafter=eagle:bundled:eagle3"], "is an EAGLE-3 head"),
-        (["replay", "tiny-eagle3/mini", "--drafter=medusa:bundled:draft"], "cannot be read"),
+        (["replay", "tiny-eagle3/mini", "--drafter=medusa:bundled:draft"], "is no Medusa drafter"),
         (["replay", "tiny-eagle3/mini", "--drafter=mtp"], "has no multi-token-prediction layers"),
         (["replay", "tiny-eagle3/mini", "--max-tokens=32"], "an output limit of 64 tokens, and 32 are asked"),
         (["replay", "nobody/mini"], "Record one with: speedbench calibrate 5 --pair nobody --split mini"),
