@@ -70,7 +70,9 @@ def _row_blocks(result: GateResult, where: Sequence[str]) -> list[str]:
     """The acceptance that did not pass."""
     regressed = _rows(result, Verdict.REGRESSION)
     missing = _rows(result, Verdict.MISSING)
-    blocks = [_wrapped(_headline(result, regressed, missing))]
+    brief = _brief(result, regressed, missing)
+    headline = _wrapped(_headline(result, regressed, missing))
+    blocks = [f"{brief}\n{headline}" if brief else headline]
     blocks += [_row_lines(row) for row in regressed]
     if not regressed and result.mode == "prove":
         blocks += [_row_lines(row) for row in _rows(result, Verdict.UNDECIDED) if row.changes]
@@ -78,6 +80,23 @@ def _row_blocks(result: GateResult, where: Sequence[str]) -> list[str]:
     blocks.append("\n".join(_printable(line) for line in where))
     blocks.append("\n".join(_wrapped(line) for line in _closing(result, regressed, missing)))
     return blocks
+
+
+def _brief(result: GateResult, regressed: Sequence[GateRow], missing: Sequence[GateRow]) -> str:
+    """The worst in a few words: short summaries show of the first line what fits beside a test's name."""
+    categories = [row for row in regressed if row is not result.overall] or list(regressed)
+    found = [(row, change) for row in categories for change in row.changes if change.verdict is Verdict.REGRESSION]
+    if found:
+        row, change = min(found, key=lambda one: round(one[1].change, 3))  # of equal ones the first, which is AL macro
+        figure = METRIC_WORDS.get(change.metric, change.metric.upper())
+        return f"{_clipped(row.name)} {_percent(change.change)} {figure}" + _and_more(len(categories) - 1)
+    if missing:
+        return f"{_clipped(missing[0].name)}: missing data" + _and_more(len(missing) - 1)
+    return ""
+
+
+def _and_more(count: int) -> str:
+    return f", {count} more" if count else ""
 
 
 def _headline(result: GateResult, regressed: Sequence[GateRow], missing: Sequence[GateRow]) -> str:

@@ -15,6 +15,7 @@ MOST_LINES = 25
 _MOST_NAME_COLUMNS = 40
 _MOST_POSITIONS = 6
 _MOST_PARTS = 6
+_MOST_CATEGORIES = 3
 _LEAST_MOVERS = 3
 _MOSTLY = 0.6
 """Share of a change from which one draft position, or one part, is called its place."""
@@ -28,12 +29,22 @@ _FEW_PARTS = 3
 def attribution_lines(attribution: Attribution) -> list[str]:
     """For each category at most about 25 lines: a sentence that says it all, then positions, parts and prompts.
 
+    The largest changes come first; after three categories the others have a line each.
+
     What says nothing is left out: parts if there is only one or if they are single prompts, thirds if all are equally
     long, shares outside of the draft vocabulary if the drafter is not pruned.
     """
     lines: list[str] = []
-    for category in attribution.categories:
+    ranked = sorted(attribution.categories, key=lambda category: category.change)
+    for category in ranked[:_MOST_CATEGORIES]:
         lines += ["", *_category(category)] if lines else _category(category)
+    if len(ranked) > _MOST_CATEGORIES:
+        lines.append("")
+    for category in ranked[_MOST_CATEGORIES:]:
+        lines += _wrapped(
+            f"{_clipped(category.name)}: {category.before:.3f} -> {category.after:.3f} ({category.change:+.3f}), "
+            f"{_prompts(category.prompts)}: {category.fell} fell, {category.rose} rose"
+        )
     if attribution.not_located:
         names = ", ".join(map(_clipped, attribution.not_located))
         lines += _wrapped(f"Where it lies cannot be said without prompts measured on both sides: {names}.")

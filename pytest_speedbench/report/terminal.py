@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -40,6 +41,22 @@ def render(table: Table, *, width: int, colour: bool) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
 
 
+def note_lines(notes: Iterable[str], columns: int) -> list[str]:
+    """Notes, each wrapped to so many columns."""
+    return [
+        line
+        for note in notes
+        for line in textwrap.wrap(
+            printable(note),
+            columns,
+            initial_indent="  note: ",
+            subsequent_indent=" " * 8,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    ]
+
+
 def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> list[str]:
     """What was measured, its acceptance by category, its speed."""
     lines = [
@@ -54,7 +71,7 @@ def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> l
         elif entry.source != "engine":
             lines.append(f"  acceptance from {entry.source}, not from the engine's own per-request record")
         lines.append(render(_figures(entry), width=width, colour=colour))
-    return [*lines, f"  {speed_line(entry)}", *(printable(f"  note: {note}") for note in entry.notes)]
+    return [*lines, f"  {speed_line(entry)}", *note_lines(entry.notes, width)]
 
 
 def speed_line(entry: MeasurementEntry) -> str:
@@ -86,7 +103,7 @@ def gate_lines(entry: GateEntry, *, width: int, colour: bool) -> list[str]:
         title += f", {entry.basis}: weaker than prompt by prompt"
     if entry.mode != "detect":
         title += f", policy {entry.mode}"
-    notes = [printable(f"  note: {note}") for note in entry.notes]
+    notes = note_lines(entry.notes, width)
     return [printable(title), render(table, width=width, colour=colour), *notes]
 
 

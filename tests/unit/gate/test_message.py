@@ -22,6 +22,7 @@ def test_a_regression_in_full() -> None:
     assert (
         failure_message(compare(data), ["  multilingual lost most at draft position 1."])
         == """\
+multilingual -20.2% AL macro
 Acceptance length dropped in 1 of 3 categories against the baseline of small on split, recorded
 2026-03-01.
 
@@ -43,7 +44,7 @@ def test_a_drop_that_shows_only_overall() -> None:
         pairing({"a": (BEFORE[:2], AFTER[:2]), "b": (BEFORE[2:4], AFTER[2:4]), "c": (BEFORE[4:], AFTER[4:])})
     )
     text = failure_message(result)
-    assert text.startswith("Acceptance length dropped over all categories together against the baseline.")
+    assert text.startswith("overall -20.2% AL macro\nAcceptance length dropped over all categories together against")
     assert "  overall: AL macro 2.150 -> 1.717, -20.2% [" in text
     assert ", 6 prompts" in text
     assert "Too few prompts to judge: a, b, c." in text
@@ -60,7 +61,7 @@ def test_the_surest_figure_comes_first_and_the_others_below() -> None:
 def test_missing_data_is_not_called_a_drop_and_must_not_be_accepted_blindly() -> None:
     missing = PromptPair("x", "qa", counts(2.0), None, problem="the engine gave no acceptance record")
     text = failure_message(compare(replace(pairing({"qa": (BEFORE, BEFORE)}), pairs=(missing,))))
-    assert text.startswith("Acceptance length cannot be compared with the baseline: data is missing.")
+    assert text.startswith("qa: missing data\nAcceptance length cannot be compared with the baseline: data is missing.")
     assert "  qa: cannot be compared. 1 of 1 prompts: the engine gave no acceptance record." in text
     assert "Mend what is missing" in text
     assert "dropped" not in text
@@ -131,4 +132,6 @@ def test_no_line_is_longer_than_a_log_shows(names: list[str], after: list[float]
 
 def test_a_regression_in_several_says_in_how_many() -> None:
     result = compare(pairing({"a": (BEFORE, AFTER), "b": (BEFORE, AFTER), "c": (BEFORE, BEFORE)}))
-    assert failure_message(result).startswith("Acceptance length dropped in 2 of 3 categories against the baseline.")
+    assert failure_message(result).startswith(
+        "a -20.2% AL macro, 1 more\nAcceptance length dropped in 2 of 3 categories"
+    )

@@ -54,6 +54,17 @@ def lines(*categories: CategoryAttribution, not_located: tuple[str, ...] = ()) -
     return attribution_lines(Attribution("the baseline", "acceptance length", categories, not_located))
 
 
+def test_three_categories_in_full_the_worst_first_and_a_line_for_each_other() -> None:
+    losses = {"a": 0.1, "b": 0.5, "c": 0.3, "d": 0.2, "e": 0.4}
+    shown = lines(*(replace(MULTILINGUAL, name=name, after=2.5 - loss) for name, loss in losses.items()))
+    heads = [line[0] for line in shown if line[:3] in {f"{name}: " for name in losses}]
+    assert heads == ["b", "e", "c", "d", "a"]
+    assert shown[-2:] == [
+        "d: 2.500 -> 2.300 (-0.200), 80 prompts: 70 fell, 4 rose",
+        "a: 2.500 -> 2.400 (-0.100), 80 prompts: 70 fell, 4 rose",
+    ]
+
+
 def test_a_loss_in_full() -> None:
     assert (
         "\n".join(lines(MULTILINGUAL))

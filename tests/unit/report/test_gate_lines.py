@@ -7,7 +7,7 @@ from dataclasses import replace
 from pytest_speedbench.gate import GatePolicy, GateResult, Pairing, PromptPair, compare
 from pytest_speedbench.report.entries import GateEntry, from_plain, to_plain
 from pytest_speedbench.report.gate import gate_entry
-from pytest_speedbench.report.terminal import gate_lines
+from pytest_speedbench.report.terminal import gate_lines, note_lines
 from pytest_speedbench.tolerance import parse_tolerance
 from tests.unit.gate.pairs import pairing, record
 
@@ -89,3 +89,11 @@ def test_the_entry_travels_as_plain_data() -> None:
     )
     assert (entry.mode, entry.basis, entry.family_error) == ("detect", "paired", 0.01)
     assert gate_entry("test", "small", compare(Pairing(()))).rows == []
+
+
+def test_notes_keep_to_the_width() -> None:
+    notes = note_lines(["word " * 80, "short"], 100)
+    assert all(len(line) <= 100 for line in notes)
+    assert notes[0].startswith("  note: word")
+    assert all(line.startswith("        word") for line in notes[1:-1])
+    assert notes[-1] == "  note: short"
