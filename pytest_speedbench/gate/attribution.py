@@ -33,7 +33,7 @@ from pytest_speedbench.pruning import draft_vocabulary
 from pytest_speedbench.pruning.coverage import outside_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -193,6 +193,7 @@ def attribute(
     run: Run | Sequence[Run],
     names: Iterable[str],
     vocabulary: NDArray[np.int64] | None = None,
+    only: Mapping[str, Collection[str]] | None = None,
 ) -> Attribution:
     """Say where the changes of some categories lie.
 
@@ -201,6 +202,7 @@ def attribute(
         run: the candidate; of several runs of it, lengths are means over them and texts those of the first.
         names: categories, or ``overall``, which leaves out the categories that could not be compared.
         vocabulary: target ids that the candidate's drafter can propose, if it is pruned; see :func:`vocabulary_of`.
+        only: of some of the names the prompts that count; all of them for the others.
     """
     runs = [run] if isinstance(run, Run) else list(run)
     pairing = pair_up(reference, runs)
@@ -212,6 +214,9 @@ def attribute(
             own = [row for row in rows if row.pair.category not in broken]
         else:
             own = [row for row in rows if row.pair.category == name]
+        counted = (only or {}).get(name)
+        if counted:
+            own = [row for row in own if row.pair.question_id in counted]
         if own:
             found.append(_category(name, own, runs[0], vocabulary))
         else:

@@ -43,6 +43,7 @@ class Look:
         boundary: the ratio at which the drop is just the tolerance.
         share: the part of the row's error that this look may use; all looks' shares add up to 1.
         near_ties: what rounding may add where outputs were replayed; it is in the estimate.
+        prompt_ids: the prompts that were compared.
     """
 
     ratio: LogRatio
@@ -50,6 +51,7 @@ class Look:
     boundary: float
     share: float = 1.0
     near_ties: RunNoise | None = None
+    prompt_ids: tuple[str, ...] = ()
 
     @property
     def p_value(self) -> float:
@@ -66,14 +68,28 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What all looks at one figure of one row came to: the one that was surest of a regression, and the latest."""
+    """All looks at one figure of one row, in their order, and the one that was surest of a regression."""
 
+    looks: tuple[Look, ...]
     surest: Look
-    latest: Look
+
+    @classmethod
+    def of(cls, look: Look) -> Outcome:
+        """Of the first look."""
+        return cls((look,), look)
+
+    @property
+    def latest(self) -> Look:
+        """The last look."""
+        return self.looks[-1]
 
     def after(self, look: Look) -> Outcome:
         """With one more look."""
-        return Outcome(look if look.p_value < self.surest.p_value else self.surest, look)
+        return Outcome((*self.looks, look), look if look.p_value < self.surest.p_value else self.surest)
+
+    def at(self, prompt_ids: tuple[str, ...]) -> Look:
+        """The look at these prompts; the latest if there was none."""
+        return next((look for look in self.looks if look.prompt_ids == prompt_ids), self.latest)
 
 
 def compare(pairing: Pairing, policy: GatePolicy | None = None) -> GateResult:
@@ -88,7 +104,7 @@ def compare(pairing: Pairing, policy: GatePolicy | None = None) -> GateResult:
     policy = policy or GatePolicy()
     rows = make_rows(pairing, policy.tolerance)
     looks = look_at(rows, metrics_of(pairing, policy), pairing)
-    return judged(rows, {key: Outcome(look, look) for key, look in looks.items()}, pairing, policy)
+    return judged(rows, {key: Outcome.of(look) for key, look in looks.items()}, pairing, policy)
 
 
 def looks_of(pairing: Pairing, policy: GatePolicy) -> dict[tuple[str, str], Look]:
@@ -131,7 +147,8 @@ def look_at(
             estimate = Estimate.of(ratio, shared, early=early, whole=row.whole).with_noise(noise)
             ties = RunNoise(row.near_tie_variance(metric), estimate.freedom)
             boundary = max(1e-9, 1 - row.accepted_drop(metric, ratio.baseline))
-            looks[row.name, metric] = Look(ratio, estimate.with_noise(ties), boundary, share, ties)
+            ids = tuple(pair.question_id for pair in row.usable)
+            looks[row.name, metric] = Look(ratio, estimate.with_noise(ties), boundary, share, ties, ids)
     return looks
 
 
@@ -152,9 +169,11 @@ def judged(
     metrics = metrics_of(pairing, policy)
     found = []
     for row in rows:
-        changes = [_change(key, outcomes[key], levels[key], adjusted[key]) for key in keys if key[0] == row.name]
+        own = [key for key in keys if key[0] == row.name]
+        seen = _look_shown([(outcomes[key], levels[key]) for key in own])
+        changes = [_change(key, outcomes[key], seen, levels[key], adjusted[key]) for key in own]
         lacking = [metric for metric in metrics if row.gates(metric) and (row.name, metric) not in outcomes]
-        found.append(_finished(row, changes, lacking, stopped or {}))
+        found.append(replace(_finished(row, changes, lacking, stopped or {}), prompt_ids=seen))
     overall = found.pop() if rows and rows[-1].name == OVERALL and rows[-1].of_all else None
     return GateResult(
         against=pairing.against,
@@ -177,15 +196,23 @@ def judged(
     )
 
 
-def _change(key: tuple[str, str], outcome: Outcome, level: float, adjusted: float) -> Change:
-    regressed = outcome.surest.p_value <= level
-    look = outcome.surest if regressed else outcome.latest
+def _look_shown(outcomes: Sequence[tuple[Outcome, float]]) -> tuple[str, ...]:
+    """The prompts of the one look of which a row shows all figures: the surest of a regression, else the latest."""
+    regressed = [outcome.surest for outcome, level in outcomes if outcome.surest.p_value <= level]
+    if regressed:
+        return min(regressed, key=lambda look: look.p_value).prompt_ids
+    return outcomes[0][0].latest.prompt_ids if outcomes else ()
+
+
+def _change(key: tuple[str, str], outcome: Outcome, seen: tuple[str, ...], level: float, adjusted: float) -> Change:
+    look = outcome.at(seen)
+    regressed = look.p_value <= level
     tolerance = 1 - look.boundary
     lower, upper = look.estimate.interval(level * look.share)
     verdict = Verdict.UNDECIDED
     if regressed:
         verdict = Verdict.REGRESSION
-    elif lower >= look.boundary:
+    elif lower >= look.boundary and outcome.surest.p_value > level:
         verdict = Verdict.NO_REGRESSION
     return Change(
         metric=key[1],
@@ -195,7 +222,7 @@ def _change(key: tuple[str, str], outcome: Outcome, level: float, adjusted: floa
         lower=lower - 1,
         upper=upper - 1,
         tolerance=tolerance,
-        p_value=outcome.surest.p_value,
+        p_value=look.p_value if regressed else outcome.surest.p_value,
         adjusted_p_value=adjusted,
         level=level * look.share,
         verdict=verdict,

@@ -108,7 +108,18 @@ class SequentialGate:
         notes = (
             [f"Decided before all prompts were asked, at the same error: {', '.join(asked)}."] if run.stopped else []
         )
+        notes += self._last_seen_together(run)
         return judged(rows, outcomes, pairing, self._policy, stopped=run.stopped, notes=notes)
+
+    def _last_seen_together(self, run: Run) -> list[str]:
+        """That all prompts together were looked at with fewer than there are in the end: while nothing was decided."""
+        seen = next((outcome.latest for (name, _), outcome in self._outcomes.items() if name == OVERALL), None)
+        if not run.stopped or seen is None or len(seen.prompt_ids) == len(run.conversations):
+            return []
+        return [
+            f"All prompts together were last looked at when {len(seen.prompt_ids)} of the {len(run.conversations)} had "
+            "been asked, before the first category was decided."
+        ]
 
     def _is_complete(self, share: Fraction) -> bool:
         """Whether every category that is still asked has given its share."""
@@ -145,7 +156,7 @@ class SequentialGate:
         metrics = metrics_of(pairing, self._policy)
         found = look_at(rows, metrics, pairing, only=frozenset(only), share=share, early=early)
         for key, look in found.items():
-            self._outcomes[key] = self._outcomes[key].after(look) if key in self._outcomes else Outcome(look, look)
+            self._outcomes[key] = self._outcomes[key].after(look) if key in self._outcomes else Outcome.of(look)
 
     def _newly_decided(self, draft_length: int) -> frozenset[str]:
         keys = list(self._outcomes)

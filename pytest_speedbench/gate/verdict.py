@@ -113,6 +113,7 @@ class GateRow:
         verdict: the worst of its figures'.
         reason: why data is missing or nothing could be tested, in words; otherwise empty.
         stopped: whether it was decided before all its prompts were asked.
+        prompt_ids: the prompts of which all its figures are; none where nothing was tested.
     """
 
     name: str
@@ -122,6 +123,7 @@ class GateRow:
     verdict: Verdict
     reason: str = ""
     stopped: bool = False
+    prompt_ids: tuple[str, ...] = ()
 
     @property
     def headline(self) -> Change | None:

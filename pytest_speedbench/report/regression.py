@@ -43,4 +43,6 @@ def regression_message(result: GateResult, reference: Baseline | Run | None, run
         vocabulary = vocabulary_of(runs[0].pair)
     except EngineError as error:  # what the head could not propose is a detail beside the verdict
         unread = ["", f"What lies outside of its draft vocabulary is not known. {error.problem}"]
-    return failure_message(result, [*attribution_lines(attribute(reference, runs, regressed, vocabulary)), *unread])
+    seen = {row.name: frozenset(row.prompt_ids) for row in result.all_rows}
+    found = attribute(reference, runs, regressed, vocabulary, seen)
+    return failure_message(result, [*attribution_lines(found), *unread])

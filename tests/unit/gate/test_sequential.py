@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_speedbench.acceptance import AcceptanceRecord
 from pytest_speedbench.gate import GatePolicy, GateResult, GateRow, SequentialGate, Verdict, compare, pair_up
+from pytest_speedbench.gate.attribution import attribute
 from pytest_speedbench.gate.sequential import LAST_SHARE, looks_at, share_of
 from pytest_speedbench.measure.run import Conversation, Run
 from pytest_speedbench.tolerance import parse_tolerance
@@ -152,6 +153,34 @@ def test_what_came_after_the_last_look_does_not_change_an_early_finding() -> Non
     (found,) = (row for row in gate.result(measured).rows if row.name == "a")
     assert found.verdict is Verdict.REGRESSION
     assert found.prompts <= 8
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_all_figures_of_a_row_and_where_its_loss_lies_are_of_one_look(seed: int) -> None:
+    world = world_of(seed, 40, {"a": 0.12, "b": 0.1, "c": 0.08, "d": 0.0})
+    reference = run_of({name: before for name, (before, _) in world.items()})
+    played = play_world(world)
+    for row in played.result.all_rows:
+        assert {change.prompts for change in row.changes} <= {row.prompts}
+        assert not row.changes or len(row.prompt_ids) == row.prompts
+    for row in played.result.rows:
+        if row.verdict is Verdict.REGRESSION:
+            (found,) = attribute(reference, played.run, [row.name], None, {row.name: row.prompt_ids}).categories
+            macro = row.change_of("al_macro")
+            assert macro is not None
+            assert (found.before, found.after) == pytest.approx((macro.baseline, macro.candidate))
+            assert found.prompts == row.prompts
+
+
+def test_it_is_said_with_how_many_all_prompts_together_were_last_looked_at() -> None:
+    played = play_world(world_of(1, 30, {"a": 0.3, "b": 0.0}))
+    overall = played.row("overall")
+    asked_in_all = len(played.run.conversations)
+    assert overall.prompts < asked_in_all
+    assert (
+        f"All prompts together were last looked at when {overall.prompts} of the {asked_in_all} had been asked, before "
+        "the first category was decided."
+    ) in played.result.notes
 
 
 def test_few_prompts_are_judged_as_without_a_gate_at_work() -> None:
