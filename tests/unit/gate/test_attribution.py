@@ -35,9 +35,9 @@ Counts = tuple[int, ...]
 def prompt(
     number: int, histogram: Counts, *, undrafted: int | None = 0, category: str = "qa", sub: str = "s"
 ) -> Conversation:
-    """A conversation with that record; its output is another's."""
+    """A conversation with that record; its output is so short that any steps may have made it."""
     record = AcceptanceRecord(len(histogram) - 1, histogram, None, undrafted)
-    own = replace(turn([1]), acceptance=record, prompt_tokens=10 + number)
+    own = replace(turn([0]), acceptance=record, prompt_tokens=10 + number)
     return replace(conversation(f"{category}-{number:02}", category, own), sub_category=sub)
 
 
