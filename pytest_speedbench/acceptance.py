@@ -48,6 +48,9 @@ class AcceptanceRecord:
         source: where the counts come from.
         tree_tokens: where a step drafts a tree, the most tokens that one tree holds, its root left out; ``None`` for a
             chain. The draft length is then the tree's depth, and a step accepts one path down the tree.
+        reached: where steps proposed different numbers of tokens, K counts: ``reached[k - 1]`` is the number of verify
+            steps that proposed a k-th token and accepted all before it, so that its acceptance was tried. ``None``
+            where that is not known, and where every step proposed K tokens, of which it follows.
 
     Raises:
         ValueError: the counts contradict each other.
@@ -60,6 +63,7 @@ class AcceptanceRecord:
     discarded_tokens: int | None = None
     source: AcceptanceSource = AcceptanceSource.ENGINE
     tree_tokens: int | None = None
+    reached: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.draft_length < 1:
@@ -77,6 +81,7 @@ class AcceptanceRecord:
             raise ValueError(f"an acceptance record holds counts, and counts are integers, got {counts}")
         if min(counts) < 0:
             raise ValueError("an acceptance record holds counts, and counts are never negative")
+        self._check_reached()
         if self.proposed_tokens is None:
             return
         most = self.tree_tokens or self.draft_length
@@ -90,6 +95,34 @@ class AcceptanceRecord:
                 "a verify step proposes at least one token; a step that proposes none is an undrafted step"
             )
 
+    def _check_reached(self) -> None:
+        if self.reached is None:
+            return
+        survivors = self.survivors
+        if len(self.reached) != self.draft_length or any(type(count) is not int for count in self.reached):
+            raise ValueError(f"a draft length of {self.draft_length} needs as many steps reached, got {self.reached}")
+        bounds = zip(survivors[1:], self.reached, survivors, strict=False)
+        if self.reached[0] != survivors[0] or not all(least <= count <= most for least, count, most in bounds):
+            raise ValueError(
+                f"{self.reached} steps cannot have reached the positions of a draft where {survivors} accepted so many"
+            )
+
+    @property
+    def survivors(self) -> tuple[int, ...]:
+        """For k = 0 … K the verify steps that accepted at least k tokens."""
+        return tuple(sum(self.histogram[k:]) for k in range(len(self.histogram)))
+
+    @property
+    def tried(self) -> tuple[int, ...] | None:
+        """For k = 1 … K the verify steps in which the acceptance of a k-th token was tried; ``None`` if not known.
+
+        Where proposals are not counted, or are nodes of trees, every step is taken to have proposed K.
+        """
+        if self.reached is not None:
+            return self.reached
+        varied = self.tree_tokens is None and self.proposed_tokens not in (None, self.verify_steps * self.draft_length)
+        return None if varied else self.survivors[:-1]
+
     @classmethod
     def from_steps(
         cls,
@@ -100,7 +133,7 @@ class AcceptanceRecord:
         source: AcceptanceSource = AcceptanceSource.ENGINE,
     ) -> AcceptanceRecord:
         """Count a request's decode steps; steps that proposed nothing become ``undrafted_steps``."""
-        histogram = [0] * (draft_length + 1)
+        histogram, reached = [0] * (draft_length + 1), [0] * draft_length
         proposed = undrafted = 0
         for step in steps:
             if not 0 <= step.accepted_tokens <= step.proposed_tokens <= draft_length:
@@ -110,7 +143,11 @@ class AcceptanceRecord:
                 continue
             histogram[step.accepted_tokens] += 1
             proposed += step.proposed_tokens
-        return cls(draft_length, tuple(histogram), proposed, undrafted, discarded_tokens, source)
+            for place in range(min(step.accepted_tokens + 1, step.proposed_tokens)):
+                reached[place] += 1
+        varied = proposed < sum(histogram) * draft_length
+        found = tuple(reached) if varied else None
+        return cls(draft_length, tuple(histogram), proposed, undrafted, discarded_tokens, source, reached=found)
 
     @property
     def verify_steps(self) -> int:
@@ -223,7 +260,19 @@ def pool(records: Iterable[AcceptanceRecord]) -> AcceptanceRecord | None:
         discarded_tokens=_sum_of_all(row.discarded_tokens for row in rows),
         source=max((row.source for row in rows), key=order.index),
         tree_tokens=_largest_tree(rows, draft_length),
+        reached=_reached_by_all(rows, draft_length),
     )
+
+
+def _reached_by_all(rows: list[AcceptanceRecord], draft_length: int) -> tuple[int, ...] | None:
+    """``None`` also where it follows from the sums, as it does if every record's does and all drafts are as long."""
+    tried = [row.tried for row in rows]
+    known = [counts for counts in tried if counts is not None]
+    follows = all(row.reached is None and row.draft_length == draft_length for row in rows)
+    if follows or len(known) < len(rows):
+        return None
+    padded = [(*counts, *[0] * (draft_length - len(counts))) for counts in known]
+    return tuple(sum(counts) for counts in zip(*padded, strict=True))
 
 
 def _largest_tree(rows: list[AcceptanceRecord], draft_length: int) -> int | None:

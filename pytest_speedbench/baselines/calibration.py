@@ -30,6 +30,7 @@ class RepeatedCounts(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     proposed_tokens: Count | None
     undrafted_steps: Count | None
     discarded_tokens: Count | None
+    reached: tuple[Count, ...] | None = None
 
     @classmethod
     def of(cls, prompt: PromptEntry) -> RepeatedCounts:

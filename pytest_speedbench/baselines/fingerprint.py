@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_speedbench.acceptance import AcceptanceSource
-from pytest_speedbench.baselines.shaping import shaping_of
+from pytest_speedbench.baselines.shaping import draft_schedule_of, shaping_of
 from pytest_speedbench.engines.identity import SERVERS_TEMPLATE
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``dtype`` is in which the target computed, ``None`` if that is not known. It keeps nothing from being compared: it
     changes outputs by rounding, as another kernel does, and :func:`acceptance_notes` names it.
 
+    ``draft_schedule`` is by what draft lengths vary with the load, and the concurrency; ``None`` where they do not.
+
     ``end_token_ids`` are what ends an output, in ascending order, none where the end of sequence is ignored;
     ``shaping`` is what else decides outputs (see :mod:`.shaping`), by name. ``None`` where they are not recorded, which
     keeps nothing from being compared either, and is named too.
@@ -78,6 +80,7 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str | None = None
     end_token_ids: tuple[int, ...] | None = None
     shaping: dict[str, Any] | None = None
+    draft_schedule: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, run: Run) -> AcceptanceKey:
@@ -101,6 +104,7 @@ class AcceptanceKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             end_token_ids=() if sampling.ignore_eos else tuple(sorted(run.engine.eos_token_ids)),
             # Stored outputs do not say how they were asked for.
             shaping=shaping_of(run.pair.engine_args) if run.engine.timed else None,
+            draft_schedule=draft_schedule_of(run.engine.args, run.load.concurrency),
         )
 
 
@@ -226,6 +230,7 @@ _WORDS: dict[str, str] = {
     "chat_template_sha256": "chat template",
     "split_sha256": "content of the split",
     "draft_length": "draft length",
+    "draft_schedule": "draft lengths by load",
     "max_output_tokens": "output limit in tokens",
     "top_p": "top-p",
     "seed": "sampling seed",

@@ -44,6 +44,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         output_sha256: hash of all turns' output ids: equal hashes mean equal outputs, token for token.
         input_length: of a first turn that was cut or filled; ``None`` for one whose length is its own.
         tree_tokens: the most draft tokens of one step, where steps draft trees; ``None`` for chains.
+        reached: as in the record, where drafts were of different lengths.
         cuts: of every turn whose last step was cut or holds an end-of-sequence token, how many tokens the step made and
             how many SPEED-Bench's tool counts of it; ``None`` where that is not known.
         opening_sha256: hash of the first output ids of the first turn, of at most 16; ``None`` in baselines without.
@@ -63,6 +64,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     input_length: InputLength | None = None
     tree_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
     cuts: tuple[tuple[Count, Count], ...] | None = None
+    reached: tuple[Count, ...] | None = None
     opening_sha256: Name | None = None
 
     def record(self, source: AcceptanceSource) -> AcceptanceRecord:
@@ -80,6 +82,7 @@ class PromptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
                 self.discarded_tokens,
                 source,
                 self.tree_tokens,
+                self.reached,
             )
         except ValueError as error:
             raise ValueError(f"prompt {self.id!r}: {error}") from None
@@ -166,5 +169,6 @@ def _entry(conversation: Conversation, record: AcceptanceRecord) -> PromptEntry:
         else InputLength(conversation.isl_tokens, conversation.turns[0].prompt_tokens),
         tree_tokens=record.tree_tokens,
         cuts=last_steps(conversation),
+        reached=record.reached,
         opening_sha256=opening_sha256(conversation.turns[0].output_ids),
     )

@@ -254,10 +254,27 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check_unique([prompt.id for prompt in self.prompts])
         if self.acceptance_key.source is None:
             raise ValueError("the acceptance key names no source of the acceptance records")
-        if BaselineSummary.of(self.prompts, self.source) != self.summary:
+        if not _follows(self.summary, BaselineSummary.of(self.prompts, self.source)):
             raise ValueError("the summary does not follow from the prompts; was it edited by hand?")
         if self.calibration is not None:
             self.calibration.check(self.prompts, self.source)
+
+
+def _follows(stored: BaselineSummary, computed: BaselineSummary) -> bool:
+    """Whether a summary is that of the prompts; rates that an older baseline states and cannot know do not count."""
+
+    def without(row: SummaryRow, of: SummaryRow) -> SummaryRow:
+        return msgspec.structs.replace(row, conditional_rates=of.conditional_rates) if _unknown(of) else row
+
+    if stored.categories.keys() != computed.categories.keys():
+        return False
+    rows = {name: without(row, computed.categories[name]) for name, row in stored.categories.items()}
+    overall = without(stored.overall, computed.overall)
+    return msgspec.structs.replace(stored, overall=overall, categories=rows) == computed
+
+
+def _unknown(row: SummaryRow) -> bool:
+    return all(rate is None for rate in row.conditional_rates)
 
 
 def _summary_row(figures: AcceptanceFigures, output_tokens: int) -> SummaryRow:

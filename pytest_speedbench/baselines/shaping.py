@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from pytest_speedbench.redaction import redacted
 
 _REQUEST_FIELDS = "extra_body"
@@ -29,6 +31,34 @@ _SHAPING_ARGS = frozenset(
     | {"control_vector", "grammar", "grammar_file", "json_schema", "json_schema_file", "logit_bias", "lora"}
     | {"lora_scaled", "rope_freq_base", "rope_freq_scale", "yarn_attn_factor", "yarn_ext_factor"}
 )
+
+
+_SCHEDULES = ("num_speculative_tokens_per_batch_size", "speculative_adaptive", "draft_len_schedule", "max_concurrency")
+"""What makes the draft length depend on how many requests are decoded: vLLM's, SGLang's, TensorRT-LLM's names."""
+_SPECULATION = ("speculative_config", "speculative-config")
+
+
+def draft_schedule_of(engine_args: Mapping[str, Any], concurrency: int) -> dict[str, Any] | None:
+    """By what draft lengths vary with the load, and the load; ``None`` where every step drafts as much as another.
+
+    The acceptance of such a run is that of its schedule at its load: under another one the same drafter is asked for
+    other drafts.
+    """
+    places = [engine_args]
+    for name in _SPECULATION:
+        value = engine_args.get(name)
+        if isinstance(value, str):
+            try:
+                value = msgspec.json.decode(value)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+        if isinstance(value, Mapping):
+            places.append(value)
+    found = {name: place[name] for place in places for name in _SCHEDULES if place.get(name)}
+    if not found:
+        return None
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))  # as a file holds it: lists, no tuples
+    return {**plain, "concurrency": concurrency}
 
 
 def shaping_of(engine_args: Mapping[str, Any]) -> dict[str, Any]:

@@ -172,7 +172,7 @@ def to_text(baseline: Baseline) -> str:
 
 
 def _calibration(fields: dict[str, Any]) -> str:
-    repeats = ",\n".join(_table(repeat, "      ") for repeat in fields["repeats"])
+    repeats = ",\n".join(_table(_without_last_null(repeat), "      ") for repeat in fields["repeats"])
     rounds = "null" if fields["rounds"] is None else _table(fields["rounds"], "    ").lstrip()
     rows = [
         *(f"    {_line(name)}: {_line(value)}" for name, value in fields.items() if name not in ("rounds", "repeats")),
@@ -180,6 +180,12 @@ def _calibration(fields: dict[str, Any]) -> str:
         f'    "repeats": [\n{repeats}\n    ]',
     ]
     return '  "calibration": {\n' + ",\n".join(rows) + "\n  }"
+
+
+def _without_last_null(repeat: dict[str, list[Any]]) -> dict[str, object]:
+    """Counts without the last one, which most do not have."""
+    last = len(RepeatedCounts.__struct_fields__) - 1
+    return {name: row[:last] if row[last] is None else row for name, row in repeat.items()}
 
 
 def _table(rows: dict[str, object], indent: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ class StepCounts:
         steps: steps of a run.
         tokens: tokens of all steps of a run.
         survivors: ``survivors[k]`` is the number of steps of a run that accepted at least k tokens, k = 0 … K.
+        tried: ``tried[k - 1]`` is the number of steps of a run that tried a k-th token, having accepted those before;
+            none where that is not known.
         squares: Σ over runs of Σ (tokens of a step − the run's mean)².
         freedom: Σ over runs of steps − 1: ``squares / freedom`` estimates the variance of one step's tokens.
         inverse_steps: mean over runs of 1 / steps: a run's length has the variance of one step's tokens times this.
@@ -35,6 +37,7 @@ class StepCounts:
     squares: float
     freedom: int
     inverse_steps: float
+    tried: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, records: Sequence[AcceptanceRecord], *, undrafted: bool) -> StepCounts | None:
@@ -42,7 +45,13 @@ class StepCounts:
 
         With ``undrafted``, steps without a draft count as steps that accepted nothing.
         """
-        return cls.of_histograms([_histogram(record, undrafted=undrafted) for record in records])
+        counts = cls.of_histograms([_histogram(record, undrafted=undrafted) for record in records])
+        tried = [known for record in records if (known := record.tried) is not None]
+        if counts is None or len(tried) < len(records):
+            return counts
+        places = range(max(map(len, tried)))
+        of_a_run = (sum(known[place] for known in tried if place < len(known)) / len(tried) for place in places)
+        return replace(counts, tried=tuple(of_a_run))
 
     @classmethod
     def of_histograms(cls, histograms: Sequence[Sequence[int]]) -> StepCounts | None:

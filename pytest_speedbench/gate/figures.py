@@ -42,7 +42,10 @@ def sums(metric: str, prompts: Sequence[StepCounts]) -> Sums:
     runs = np.array([prompt.runs for prompt in prompts], np.float64)
     if metric.startswith("ar"):
         position = int(metric[2:])
-        reached, accepted = (np.array([_survivors(p, k) for p in prompts]) for k in (position - 1, position))
+        if not all(prompt.tried for prompt in prompts):
+            raise ValueError("drafts were of different lengths, and nobody says which tokens were tried")
+        reached = np.array([p.tried[position - 1] if position <= len(p.tried) else 0.0 for p in prompts])
+        accepted = np.array([_survivors(p, position) for p in prompts])
         if reached.sum() and not accepted.sum():
             accepted = _HALF * reached / reached.sum()  # a rate of 0 has no logarithm
         rate = accepted.sum() / reached.sum() if reached.sum() else 0.0

@@ -30,7 +30,8 @@ class AcceptanceFigures:
         al_macro: mean over conversations of 1 + A / S, a conversation's turns pooled. Tokens, bonus token included.
         al_pooled: 1 + ΣA / ΣS over all verify steps: weighted by steps, so long outputs dominate.
         joint_rates: P(accepted ≥ k) for k = 1 … K, over all verify steps.
-        conditional_rates: P(accepted ≥ k | accepted ≥ k − 1) for k = 1 … K; ``None`` where no step accepted k − 1.
+        conditional_rates: P(accepted ≥ k | accepted ≥ k − 1, a k-th token proposed) for k = 1 … K; ``None`` where no
+            step got as far, and where drafts were of different lengths and nobody says which.
         draft_acceptance_rate: ΣA / ΣD, with D as really proposed.
         tokens_per_decode_step: (A + S + U) / (S + U), where U counts the steps without a draft: the figure that
             compares drafters which sometimes propose nothing with drafters which always do. Without such steps it is
@@ -81,7 +82,7 @@ class AcceptanceFigures:
             al_macro=fmean(lengths) if lengths else None,
             al_pooled=total.al if total else None,
             joint_rates=joint_rates(total.histogram) if total else (),
-            conditional_rates=conditional_rates(total.histogram) if total else (),
+            conditional_rates=rates_where_tried(total) if total else (),
             draft_acceptance_rate=_draft_acceptance_rate(total) if total else None,
             tokens_per_decode_step=tokens_per_decode_step(total) if total else None,
             tokens_per_decode_step_macro=fmean(per_step) if per_step else None,
@@ -195,6 +196,14 @@ def conditional_rates(histogram: Sequence[int]) -> tuple[float | None, ...]:
     """
     survivors = _survivors(histogram)
     return tuple(_ratio(survivors[k], survivors[k - 1]) for k in range(1, len(survivors)))
+
+
+def rates_where_tried(record: AcceptanceRecord) -> tuple[float | None, ...]:
+    """:func:`conditional_rates` of the steps that proposed a token there; ``None`` where these are not known."""
+    tried, survivors = record.tried, record.survivors
+    if tried is None:
+        return (None,) * record.draft_length
+    return tuple(_ratio(accepted, steps) for accepted, steps in zip(survivors[1:], tried, strict=True))
 
 
 def tokens_per_decode_step(record: AcceptanceRecord) -> float | None:

@@ -34,6 +34,35 @@ def test_counts_of_a_small_request() -> None:
     assert row.expected_output_tokens() == 1 + 8 - 2
 
 
+@given(step_lists)
+def test_the_steps_that_tried_a_position_are_those_that_proposed_a_token_there(steps: list[VerifyStep]) -> None:
+    row = record(steps)
+    wanted = tuple(sum(s.proposed_tokens >= k and s.accepted_tokens >= k - 1 for s in steps) for k in range(1, K + 1))
+    assert row.tried == wanted
+    assert (row.reached is None) == (row.proposed_tokens == K * row.verify_steps)
+    assert replace(row, reached=None).tried == (wanted if row.reached is None else None)
+
+
+@given(step_lists, step_lists)
+def test_tried_positions_are_summed(first: list[VerifyStep], second: list[VerifyStep]) -> None:
+    both = pool([record(first), record(second)])
+    assert both == record([*first, *second], discarded_tokens=None)
+
+
+@pytest.mark.parametrize("reached", [(1, 1), (3, 2, 1), (4, 2, 0), (4, 4, 1), (4, 2, 2)])
+def test_steps_that_cannot_have_tried_a_position_are_refused(reached: tuple[int, ...]) -> None:
+    assert AcceptanceRecord(3, (2, 1, 0, 1), 9, reached=(4, 2, 1)).tried == (4, 2, 1)
+    with pytest.raises(ValueError, match="reached"):
+        AcceptanceRecord(3, (2, 1, 0, 1), 9, reached=reached)
+
+
+def test_records_of_other_draft_lengths_have_tried_what_each_proposed() -> None:
+    short = AcceptanceRecord(1, (1, 2), 3)
+    both = pool([short, AcceptanceRecord(3, (0, 0, 0, 2), 6)])
+    assert both is not None
+    assert both.tried == (5, 2, 2)
+
+
 def test_without_verify_steps_there_is_no_acceptance_length() -> None:
     row = record([VerifyStep(0, 0)])
     assert row.al is None

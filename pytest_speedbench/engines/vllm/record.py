@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pytest_speedbench.acceptance import AcceptanceRecord
+from pytest_speedbench.acceptance import AcceptanceRecord, VerifyStep
 from pytest_speedbench.engines.counts import count, counts
 from pytest_speedbench.errors import EngineError
 
@@ -23,7 +24,8 @@ def acceptance_record(
 
     Args:
         metrics: the payload of ``metrics.speculative_decoding``: ``acceptance_histogram`` (K + 1 counts),
-            ``num_draft_tokens``, ``num_spec_tokens`` (K) and, if detailed, ``per_step_accepted``, one per verify step.
+            ``num_draft_tokens``, ``num_spec_tokens`` (K) and, if detailed, ``per_step_accepted`` and
+            ``per_step_drafted``, one per verify step: K may depend on how many requests a step decodes.
         step_tokens: tokens of every emission, the prefill's first; ``None`` if unknown. Emissions that hold several
             steps are noticed, if the metrics are detailed; undrafted steps and discarded tokens then stay unknown.
         output_tokens: n, the tokens emitted in all.
@@ -48,7 +50,14 @@ def acceptance_record(
         if undrafted is not None:
             decoded = sum((j + 1) * steps for j, steps in enumerate(histogram)) + undrafted
             discarded = 1 + decoded - output_tokens
-        return AcceptanceRecord(draft_length, histogram, proposed, undrafted, discarded)
+        drafted = metrics.get("per_step_drafted")
+        if drafted is None or accepted is None or proposed == sum(histogram) * draft_length:
+            return AcceptanceRecord(draft_length, histogram, proposed, undrafted, discarded)
+        steps = _steps(accepted, counts(drafted, "per_step_drafted"), proposed)
+        record = AcceptanceRecord.from_steps(steps, draft_length=draft_length, discarded_tokens=discarded)
+        # Steps whose draft was taken back before it was verified are listed too, with nothing drafted.
+        without = None if undrafted is None else undrafted + (record.undrafted_steps or 0)
+        return replace(record, undrafted_steps=without)
     except (KeyError, TypeError, ValueError) as error:
         raise EngineError(f"vLLM's acceptance metrics contradict themselves: {error}.", _REPORT) from error
 
@@ -74,6 +83,12 @@ def undrafted_steps(per_step_accepted: Sequence[int], step_tokens: Sequence[int]
         else:
             return None
     return undrafted if matched == len(wanted) else None
+
+
+def _steps(accepted: Sequence[int], drafted: Sequence[int], proposed: int) -> list[VerifyStep]:
+    if len(drafted) != len(accepted) or sum(drafted) != proposed:
+        raise ValueError(f"its steps drafted {list(drafted)}, and it states {proposed} draft tokens")
+    return [VerifyStep(proposals, taken) for proposals, taken in zip(drafted, accepted, strict=True)]
 
 
 def _check_emitted(undrafted: int | None, accepted: Sequence[int], single_steps: Sequence[int] | None) -> None:

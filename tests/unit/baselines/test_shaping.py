@@ -5,7 +5,7 @@ import pytest
 
 from pytest_speedbench.baselines import AcceptanceKey, acceptance_differences
 from pytest_speedbench.baselines.fingerprint import acceptance_notes
-from pytest_speedbench.baselines.shaping import shaping_of
+from pytest_speedbench.baselines.shaping import draft_schedule_of, shaping_of
 from tests.unit.metrics.runs import conversation, run, turn
 
 KEY = AcceptanceKey.of(run([conversation("a-1", "a", turn((1, 2)))]))
@@ -55,3 +55,36 @@ def test_what_is_not_recorded_keeps_nothing_from_being_compared_and_is_named() -
         "Whether the same tokens end an output on both sides is not known: the baseline keeps none.",
         "extra_body.stop shaped the outputs of one side, and whether it did those of the other is not known.",
     )
+
+
+@pytest.mark.parametrize(
+    ("args", "schedule"),
+    [
+        ({"speculative_config": {"method": "eagle3", "num_speculative_tokens": 3}}, None),
+        ({"speculative_adaptive": False}, None),
+        (
+            {"speculative_config": {"num_speculative_tokens_per_batch_size": [(1, 4, 3), (5, 64, 1)]}},
+            {"num_speculative_tokens_per_batch_size": [[1, 4, 3], [5, 64, 1]], "concurrency": 8},
+        ),
+        (
+            {"speculative_config": '{"num_speculative_tokens_per_batch_size": [[1, 64, 2]]}'},
+            {"num_speculative_tokens_per_batch_size": [[1, 64, 2]], "concurrency": 8},
+        ),
+        ({"speculative_adaptive": True}, {"speculative_adaptive": True, "concurrency": 8}),
+        (
+            {"speculative_config": {"draft_len_schedule": {"1": 3, "8": 1}}},
+            {"draft_len_schedule": {"1": 3, "8": 1}, "concurrency": 8},
+        ),
+    ],
+)
+def test_draft_lengths_by_load(args: dict[str, object], schedule: dict[str, object] | None) -> None:
+    assert draft_schedule_of(args, 8) == schedule
+
+
+def test_other_loads_of_one_schedule_are_not_compared() -> None:
+    args = {"speculative_adaptive": True}
+    one, eight = (msgspec.structs.replace(KEY, draft_schedule=draft_schedule_of(args, load)) for load in (1, 8))
+    assert acceptance_differences(one, one) == ()
+    for then, now in ((one, eight), (KEY, one), (one, KEY)):
+        (found,) = acceptance_differences(then, now)
+        assert found.field == "draft lengths by load"

@@ -38,7 +38,7 @@ def test_a_step_is_one_emission_at_the_time_of_its_first_token() -> None:
 def test_a_token_beyond_its_step_was_decoded_without_a_draft() -> None:
     emissions, record = read([(0, 0), (0, 0), (3, 2), (3, 2), (3, 2), (3, 2), (3, 2), (5, 4), (5, 4), (5, 4)])
     assert [len(emission.token_ids) for emission in emissions] == [1, 1, 3, 1, 1, 3]
-    assert record == AcceptanceRecord(3, (0, 0, 2, 0), 5, 3, 0)
+    assert record == AcceptanceRecord(3, (0, 0, 2, 0), 5, 3, 0, reached=(2, 2, 1))
     assert record.expected_output_tokens() == 10
 
 
@@ -58,7 +58,7 @@ def test_newer_builds_accept_nothing_beyond_the_end_of_the_sequence() -> None:
 
 def test_drafts_of_any_length_up_to_the_longest() -> None:
     _, record = read([(0, 0), (1, 1), (1, 1), (3, 1), (6, 3), (6, 3), (6, 3)])
-    assert record == AcceptanceRecord(3, (1, 1, 1, 0), 6, 0, 0)
+    assert record == AcceptanceRecord(3, (1, 1, 1, 0), 6, 0, 0, reached=(3, 1, 1))
 
 
 def test_an_answer_of_one_token_has_no_decode_step() -> None:

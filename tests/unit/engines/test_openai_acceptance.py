@@ -94,7 +94,7 @@ def llamacpp(*counts: tuple[int, int, int]) -> Reported:
 def test_llamacpps_steps_vary_and_may_have_no_draft() -> None:
     reported = llamacpp((1, 0, 0), (2, 2, 1), (3, 2, 1), (4, 2, 1), (5, 5, 1), (6, 8, 4), (7, 8, 4), (7, 8, 4))
     # Two drafted and one accepted; none drafted; three and none; three and three, of which two tokens came.
-    assert acceptance_of(reported, EAGLE3, None) == AcceptanceRecord(3, (1, 1, 0, 1), 8, 1, 2)
+    assert acceptance_of(reported, EAGLE3, None) == AcceptanceRecord(3, (1, 1, 0, 1), 8, 1, 2, reached=(3, 2, 1))
 
 
 def test_llamacpps_tokens_that_end_within_a_character() -> None:

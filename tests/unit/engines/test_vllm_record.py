@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pytest_speedbench.engines.steps import accounts_for
 from pytest_speedbench.engines.vllm.record import acceptance_record, undrafted_steps
 from pytest_speedbench.errors import EngineError
+from pytest_speedbench.metrics.acceptance import rates_where_tried
 
 K = 3
 
@@ -114,3 +115,27 @@ def test_a_log_of_steps_accounts_for_its_own_tokens_only() -> None:
     assert [accounts_for((7,) * tokens, steps) for tokens in range(9)] == [
         True, True, False, False, False, True, False, True, False
     ]  # fmt: skip
+
+
+def test_rates_are_of_the_steps_that_proposed_a_token_at_the_position() -> None:
+    """K by batch size: most steps are asked for one token only."""
+    payload = metrics([1, 1, 0, 3, 1], 1 + 1 + 1 + 3 + 3) | {"per_step_drafted": [1, 1, 1, 3, 3]}
+    record = acceptance_record(payload, [1, 2, 2, 1, 4, 2], 12)
+    assert record.tried == (5, 2, 1)
+    assert (record.undrafted_steps, record.discarded_tokens) == (0, 0)
+    assert rates_where_tried(record) == (0.8, 0.5, 1.0)
+    without = acceptance_record({k: v for k, v in payload.items() if k != "per_step_drafted"}, [1, 2, 2, 1, 4, 2], 12)
+    assert rates_where_tried(without) == (None, None, None), "of other lengths, and nobody says which"
+
+
+def test_a_step_whose_draft_was_taken_back_is_one_without_a_draft() -> None:
+    payload = metrics([0, 3], 3) | {"per_step_drafted": [0, 3]}
+    record = acceptance_record(payload, [1, 1, 4], 6)
+    assert (record.histogram, record.undrafted_steps, record.discarded_tokens) == ((0, 0, 0, 1), 1, 0)
+
+
+@pytest.mark.parametrize("drafted", [[1, 1], [1, 1, 1, 3, 2], [1, 1, 0, 3, 4], [0, 2, 1, 3, 3]])
+def test_drafts_that_are_not_those_of_the_record_are_refused(drafted: list[int]) -> None:
+    payload = metrics([1, 1, 0, 3, 1], 9) | {"per_step_drafted": drafted}
+    with pytest.raises(EngineError, match="contradict themselves"):
+        acceptance_record(payload, [1, 2, 2, 1, 4, 2], 12)

@@ -120,7 +120,8 @@ def test_unchanged_prompts_scatter_only_in_what_all_would() -> None:
 
 def test_more_runs_scatter_less() -> None:
     one = counts_of([even(2.5, 40)] * 5)
-    of_five = [type(c)(5, c.length, c.steps, c.tokens, c.survivors, 5 * c.squares, 5 * c.freedom, c.inverse_steps)
+    of_five = [type(c)(5, c.length, c.steps, c.tokens, c.survivors, 5 * c.squares, 5 * c.freedom, c.inverse_steps,
+                       c.tried)
                for c in one]  # fmt: skip
     for metric in METRICS[:3]:
         assert sums(metric, of_five).scatter == pytest.approx(sums(metric, one).scatter / 5, rel=0.3)
