@@ -30,7 +30,18 @@ EXIT_USAGE = 4
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
 
-_COMMANDS = ("calibrate", "compare", "curate", "draft_length", "power", "prepare", "replay", "states", "vocabulary")
+_COMMANDS = (
+    "calibrate",
+    "compare",
+    "curate",
+    "draft_length",
+    "power",
+    "prepare",
+    "replay",
+    "show",
+    "states",
+    "vocabulary",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
