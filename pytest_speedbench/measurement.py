@@ -198,7 +198,8 @@ class Speedbench:
             return self._measure(settings, fresh=False).compared(baseline, tolerance)
 
         def decide() -> tuple[SequentialGate, Run]:
-            rule = SequentialGate(stored, self._session.asked(settings).counts(), policy)
+            planned = self._session.asked(settings).counts()
+            rule = SequentialGate(stored, planned, policy, stop_at_first=settings.stop_at_first)
             return rule, self._session.measure_until(settings, rule)
 
         rule, run = self._session.once(settings, verdict, decide)

@@ -173,6 +173,7 @@ OPTIONS: tuple[Option, ...] = (
         "probability that a gate fails although nothing regressed; each gate of a session has it (default: 1%%)",
     ),
     Option("sequential", "switch", "on|off", "stop asking a category once its verdict is certain (default: on)"),
+    Option("stop-at-first", "switch", "on|off", "stop asking altogether once a category regressed (default: off)"),
     Option("conformance-report", "text", "FILE", "write the page of the conformance suite to FILE, as Markdown"),
     Option("rounds", "rounds", "N", "rounds of a speed comparison, at least 3 (default: 6)"),
 )

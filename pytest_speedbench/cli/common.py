@@ -27,6 +27,7 @@ _GATE_OPTIONS = (
     "outputs",
     "family-error",
     "sequential",
+    "stop-at-first",
     "rounds",
     "conformance-report",
     "record-outputs",

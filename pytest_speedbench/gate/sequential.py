@@ -32,7 +32,7 @@ from pytest_speedbench.gate.pairing import pair_sides, pair_up, side_of, sides
 from pytest_speedbench.gate.rows import make_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pytest_speedbench.baselines.schema import Baseline
     from pytest_speedbench.gate.pairing import Pairing, Side
@@ -70,9 +70,19 @@ class SequentialGate:
         reference: a baseline, or another run.
         planned: prompts that will be asked, by category.
         policy: tolerances and error.
+        stop_at_first: ask nothing any more once a category has regressed: the verdict is certain, and where else
+            something was lost is then not known.
     """
 
-    def __init__(self, reference: Baseline | Run, planned: Mapping[str, int], policy: GatePolicy) -> None:
+    def __init__(
+        self,
+        reference: Baseline | Run,
+        planned: Mapping[str, int],
+        policy: GatePolicy,
+        *,
+        stop_at_first: bool = False,
+    ) -> None:
+        self._stop_at_first = stop_at_first
         self._reference = reference
         self._before = sides(reference)
         self._planned = dict(planned)
@@ -84,15 +94,21 @@ class SequentialGate:
         self._after: dict[str, dict[str, Side]] = {category: {} for category in planned}
         self._seen: dict[str, int] = dict.fromkeys(planned, 0)
         self._decided: frozenset[str] = frozenset()
+        self._regressed: frozenset[str] = frozenset()
         self._noise_of = cache(lambda undrafted: run_noise(reference, undrafted=undrafted))
 
     def look(self, prefixes: Mapping[str, Sequence[Conversation]], grown: str) -> frozenset[str]:
         """Judge anew after one more conversation; returns all categories that are decided."""
         latest = prefixes[grown][-1]
         self._after[grown][latest.question_id] = side_of(latest)
-        while self._early and self._is_complete(self._early[0]):
+        while self._early and self._is_complete(self._early[0]) and not self._over:
             self._look_at_all(self._early.pop(0))
-        return self._decided
+        return frozenset(self._planned) if self._over else self._decided
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing more is to be asked, though not everything is decided."""
+        return self._stop_at_first and bool(self._regressed)
 
     def result(self, run: Run) -> GateResult:
         """The verdicts, once the run is over."""
@@ -104,12 +120,20 @@ class SequentialGate:
         self._add(rows, pairing, last, self._last_share, early=False)
         names = {row.name for row in rows}
         outcomes = {key: outcome for key, outcome in self._outcomes.items() if key[0] in names}
-        asked = (f"{name} {self._seen[name]} of {count}" for name, count in run.stopped.items())
-        notes = (
-            [f"Decided before all prompts were asked, at the same error: {', '.join(asked)}."] if run.stopped else []
-        )
+        decided = {name: count for name, count in run.stopped.items() if name in self._decided}
+        notes = [*self._how_far(decided, [name for name in run.stopped if name not in decided])]
         notes += self._last_seen_together(run)
-        return judged(rows, outcomes, pairing, self._policy, stopped=run.stopped, notes=notes)
+        return judged(rows, outcomes, pairing, self._policy, stopped=decided, notes=notes)
+
+    def _how_far(self, decided: Mapping[str, int], left: Sequence[str]) -> Iterator[str]:
+        if decided:
+            asked = (f"{name} {self._seen[name]} of {count}" for name, count in decided.items())
+            yield f"Decided before all prompts were asked, at the same error: {', '.join(asked)}."
+        if left:
+            yield (
+                "Nothing was asked any more once one category had regressed (--speedbench-stop-at-first), so these are "
+                f"not decided: {', '.join(left)}."
+            )
 
     def _last_seen_together(self, run: Run) -> list[str]:
         """That all prompts together were looked at with fewer than there are in the end: while nothing was decided."""
@@ -142,7 +166,9 @@ class SequentialGate:
         rows = make_rows(pairing, self._policy.tolerance)
         together = frozenset() if self._decided else frozenset({OVERALL})
         self._add(rows, pairing, grown | together, self._early_share, early=True)
-        self._decided |= self._newly_decided(pairing.draft_length) & grown
+        regressed, sound = self._newly_decided(pairing.draft_length)
+        self._regressed |= regressed & grown
+        self._decided |= (regressed | sound) & grown
 
     def _pairing(self) -> Pairing:
         measured = {
@@ -158,7 +184,8 @@ class SequentialGate:
         for key, look in found.items():
             self._outcomes[key] = self._outcomes[key].after(look) if key in self._outcomes else Outcome.of(look)
 
-    def _newly_decided(self, draft_length: int) -> frozenset[str]:
+    def _newly_decided(self, draft_length: int) -> tuple[frozenset[str], frozenset[str]]:
+        """The rows that have regressed, and those in which a drop beyond the tolerance is excluded."""
         keys = list(self._outcomes)
         unseen = self._tests(draft_length) - len(keys)
         p_values = [self._outcomes[key].surest.p_value for key in keys] + [1.0] * unseen
@@ -166,12 +193,13 @@ class SequentialGate:
         found: dict[str, list[tuple[Outcome, float]]] = {}
         for key, level in zip(keys, levels, strict=False):
             found.setdefault(key[0], []).append((self._outcomes[key], level))
-        return frozenset(
-            name
-            for name, of_row in found.items()
-            if any(outcome.surest.p_value <= level for outcome, level in of_row)
-            or all(_excluded(outcome.latest, level) for outcome, level in of_row)
+        regressed = frozenset(
+            name for name, rows in found.items() if any(outcome.surest.p_value <= level for outcome, level in rows)
         )
+        sound = frozenset(
+            name for name, rows in found.items() if all(_excluded(outcome.latest, level) for outcome, level in rows)
+        )
+        return regressed, sound
 
     def _tests(self, draft_length: int) -> int:
         """How many figures will be tested at most: rows and figures not looked at yet count from the start."""

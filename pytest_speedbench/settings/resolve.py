@@ -60,6 +60,7 @@ class Settings:
         outputs: how many greedy outputs may differ from the baseline's.
         family_error: the probability that a run in which nothing regressed fails, 0 < share < 0.5.
         sequential: whether a category is asked no further once its verdict is certain.
+        stop_at_first: whether nothing is asked any more once one category has certainly regressed.
         repeat: how often the prompts are measured, at least 1.
         rounds: of a speed comparison, at least 3.
         timeouts: how long an engine may keep us waiting.
@@ -82,6 +83,7 @@ class Settings:
     outputs: OutputsPolicyName
     family_error: float
     sequential: bool
+    stop_at_first: bool
     repeat: int
     rounds: int
     timeouts: Timeouts
@@ -115,6 +117,7 @@ def resolve(project: Project, closer: Sequence[Layer]) -> Settings:
         outputs=merged.get("outputs", "calibrated"),
         family_error=merged.get("family_error", DEFAULT_FAMILY_ERROR),
         sequential=merged.get("sequential", True),
+        stop_at_first=merged.get("stop_at_first", False),
         repeat=merged.get("repeat", 1),
         rounds=merged.get("rounds", DEFAULT_ROUNDS),
         timeouts=Timeouts(
