@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +40,16 @@ def write_summary(
     """Write the speedbench section of the summary."""
     entries = [from_plain(entry) for entry in plain]
     width, colour = max(config.get_terminal_writer().fullwidth, MIN_WIDTH), reporter.hasmarkup
+    # A log has no width of its own, unless somebody says one.
+    narrow = reporter.isatty or "COLUMNS" in os.environ
+    columns = config.get_terminal_writer().fullwidth if narrow else width
     reporter.write_sep("=", "speedbench")
     for entry in _without_repeats(entries):
         lines: list[str] = []
         if isinstance(entry, MeasurementEntry):
-            lines = [*measurement_lines(entry, width=width, colour=colour), ""]
+            lines = [*measurement_lines(entry, width=width, colour=colour, columns=columns), ""]
         elif isinstance(entry, GateEntry):
-            lines = [*gate_lines(entry, width=width, colour=colour), ""]
+            lines = [*gate_lines(entry, width=width, colour=colour, columns=columns), ""]
         elif isinstance(entry, LosslessEntry):
             lines = [lossless_line(entry)]
         elif isinstance(entry, SpeedEntry):

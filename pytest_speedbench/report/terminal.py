@@ -57,8 +57,8 @@ def note_lines(notes: Iterable[str], columns: int) -> list[str]:
     ]
 
 
-def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> list[str]:
-    """What was measured, its acceptance by category, its speed."""
+def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool, columns: int | None = None) -> list[str]:
+    """What was measured, its acceptance by category, its speed. Notes keep to ``columns``, else to the width."""
     lines = [
         printable(f"{entry.pair}: {entry.drafter}"),
         printable(f"  {entry.engine} on {entry.device}; {entry.split}; {entry.load}"),
@@ -71,7 +71,7 @@ def measurement_lines(entry: MeasurementEntry, *, width: int, colour: bool) -> l
         elif entry.source != "engine":
             lines.append(f"  acceptance from {entry.source}, not from the engine's own per-request record")
         lines.append(render(_figures(entry), width=width, colour=colour))
-    return [*lines, f"  {speed_line(entry)}", *note_lines(entry.notes, width)]
+    return [*lines, f"  {speed_line(entry)}", *note_lines(entry.notes, columns or width)]
 
 
 def speed_line(entry: MeasurementEntry) -> str:
@@ -87,8 +87,11 @@ def speed_line(entry: MeasurementEntry) -> str:
     return ", ".join(parts)
 
 
-def gate_lines(entry: GateEntry, *, width: int, colour: bool) -> list[str]:
-    """The verdicts by category. The intervals hold together, at the family-wise error."""
+def gate_lines(entry: GateEntry, *, width: int, colour: bool, columns: int | None = None) -> list[str]:
+    """The verdicts by category. The intervals hold together, at the family-wise error.
+
+    Notes keep to ``columns``, else to the table's width.
+    """
     table = figure_table("", "prompts", "baseline", "now", "macro", "interval", "pooled", "interval", "tolerance")
     table.add_column("verdict")
     for row in entry.rows:
@@ -103,7 +106,7 @@ def gate_lines(entry: GateEntry, *, width: int, colour: bool) -> list[str]:
         title += f", {entry.basis}: weaker than prompt by prompt"
     if entry.mode != "detect":
         title += f", policy {entry.mode}"
-    notes = note_lines(entry.notes, width)
+    notes = note_lines(entry.notes, columns or width)
     return [printable(title), render(table, width=width, colour=colour), *notes]
 
 

@@ -90,6 +90,12 @@ class Bench:
         return self.path / folder / pair / f"{split}.json"
 
 
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody says how wide a log is; pytest-xdist's workers would."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def bench(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A project with the scripted engine, two pairs, a split and a test that gates."""

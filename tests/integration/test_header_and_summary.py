@@ -114,3 +114,14 @@ def test_the_header_says_what_was_collected_each_once(bench: Bench) -> None:
     assert [line.partition(" (")[0] for line in lines] == ["speedbench: good", "speedbench: weak"]
     assert "on other (36 prompts)" in lines[0]
     assert "on small (6 of 36 prompts)" in lines[1]
+
+
+def test_notes_keep_to_the_columns_that_are_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run("--speedbench-update").assert_outcomes(passed=1)
+    wide = [line for line in bench.run().outlines if line.startswith("  note:")]
+    assert max(map(len, wide)) > 80
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = bench.run().outlines
+    begin = next(place for place, line in enumerate(lines) if line.startswith("  note: The baseline is not calibrated"))
+    assert all(len(line) <= 80 for line in lines[begin : begin + 3])
+    assert lines[begin + 1].startswith("        ")

@@ -64,7 +64,17 @@ def test_the_options_are_the_plugins_without_the_gates() -> None:
     parser = argparse.ArgumentParser()
     add_measurement_options(parser, without=("draft-length",))
     text = parser.format_help()
-    of_gates = {"update", "baseline-dir", "tolerance", "policy", "outputs", "family-error", "sequential", "repeat"}
+    of_gates = {
+        "update",
+        "baseline-dir",
+        "tolerance",
+        "policy",
+        "outputs",
+        "family-error",
+        "sequential",
+        "stop-at-first",
+        "repeat",
+    }
     left_out = {*of_gates, "rounds", "draft-length", "mode", "record-outputs", "conformance-report"}
     for option in OPTIONS:
         assert (f"--{option.name} " in text) == (option.name not in left_out)
