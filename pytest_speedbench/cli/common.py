@@ -74,6 +74,15 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
         group.add_argument(f"--{option.name}", dest=option.dest, metavar=option.metavar, default=None, help=text)
 
 
+def add_named_options(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
+    """Add a few of the plugin's options that take a value, by their names without ``speedbench-``."""
+    for option in OPTIONS:
+        if option.name in names:
+            parser.add_argument(
+                f"--{option.name}", dest=option.dest, metavar=option.metavar, default=None, help=option.help
+            )
+
+
 def add_json_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add ``--json FILE``; :func:`check_writable` it before measuring."""
     parser.add_argument("--json", dest="json", type=Path, metavar="FILE", help="write all figures to FILE as JSON")

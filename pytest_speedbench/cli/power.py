@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pytest_speedbench.cli.common import add_json_option, check_writable, say, settings_of, terminal_width
-from pytest_speedbench.options import OPTIONS
+from pytest_speedbench.cli.common import (
+    add_json_option,
+    add_named_options,
+    check_writable,
+    say,
+    settings_of,
+    terminal_width,
+)
 
 DEFAULT_DROP = 0.05
 DEFAULT_POWER = 0.8
@@ -40,11 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the probability with which it is to be found (default: 80%%)",
     )
     add_json_option(parser)
-    for option in OPTIONS:
-        if option.name in _SETTINGS:
-            parser.add_argument(
-                f"--{option.name}", dest=option.dest, metavar=option.metavar, default=None, help=option.help
-            )
+    add_named_options(parser, _SETTINGS)
     parser.set_defaults(run=run)
 
 

@@ -6,8 +6,7 @@ import argparse
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pytest_speedbench.cli.common import say, settings_of
-from pytest_speedbench.options import OPTIONS
+from pytest_speedbench.cli.common import add_named_options, say, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,11 +31,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("baseline", metavar="BASELINE", help="a baseline's file, or PAIR/SPLIT of a stored one")
     parser.add_argument("prompts", metavar="ID", nargs="+", help="the id of a prompt, as a gate names it")
-    for option in OPTIONS:
-        if option.name in _SETTINGS:
-            parser.add_argument(
-                f"--{option.name}", dest=option.dest, metavar=option.metavar, default=None, help=option.help
-            )
+    add_named_options(parser, _SETTINGS)
     parser.set_defaults(run=run)
 
 
